@@ -1,0 +1,135 @@
+"""Real servers for tests: started on free loopback ports, always stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+# Debian's Alertmanager goes by another name than upstream's.
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "redis-server": ("redis-server", "valkey-server"),
+    "prometheus": ("prometheus",),
+    "promtool": ("promtool",),
+    "alertmanager": ("prometheus-alertmanager", "alertmanager"),
+    "amtool": ("amtool",),
+}
+PACKAGES: Mapping[str, str] = {
+    "redis-server": "redis-server",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+}
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program by its upstream name, or None where it is not installed."""
+    for candidate in PROGRAMS[name]:
+        if path := shutil.which(candidate):
+            return path
+    return None
+
+
+def program(name: str) -> str:
+    path = find_program(name)
+    assert path is not None, f"{name} is not installed; mark the test with @pytest.mark.servers({name!r})"
+    return path
+
+
+def free_port() -> int:
+    """A TCP port that was free on 127.0.0.1 a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(check: Callable[[], object], *, within: float, every: float = 0.05, what: str = "") -> object:
+    """Call `check` until it returns something true; AssertionError after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            if result := check():
+                return result
+            last: object = "it stayed false"
+        except (OSError, AssertionError, LookupError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what or check}; last: {last!r}")
+        time.sleep(every)
+
+
+def http_get(url: str, *, timeout: float = 5.0) -> str:
+    with urllib.request.urlopen(url, timeout=timeout) as response:
+        body: bytes = response.read()
+        return body.decode()
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str],
+    *,
+    log: Path,
+    ready: str | Callable[[], object],
+    within: float = 20.0,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server for the length of a `with` block.
+
+    `ready` is a URL that must answer 2xx, or a callable that must return something true. The
+    server's output goes to `log`, whose end is shown when it does not come up.
+    """
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=cwd)
+
+    def is_ready() -> object:
+        if process.poll() is not None:
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+        if callable(ready):
+            return ready()
+        http_get(ready, timeout=2.0)
+        return True
+
+    try:
+        eventually(is_ready, within=within, what=f"{command[0]} ready")
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGCONT and SIGTERM, then SIGKILL after five seconds: works on a frozen process too."""
+    if process.poll() is None:
+        process.send_signal(18)
+        process.terminate()
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def redis_answers(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+        connection.sendall(b"PING\r\n")
+        return connection.recv(64).startswith(b"+PONG")
+
+
+@contextlib.contextmanager
+def redis_server(directory: Path, *, port: int | None = None, options: Sequence[str] = ()) -> Iterator[int]:
+    """A private redis-server that keeps nothing on disk unless `options` say so; yields its port."""
+    number = port or free_port()
+    command = [
+        *(program("redis-server"), "--port", str(number), "--bind", "127.0.0.1"),
+        *("--dir", str(directory), "--save", "", "--daemonize", "no", *options),
+    ]
+    with running(command, log=directory / "redis.log", ready=lambda: redis_answers(number)):
+        yield number
