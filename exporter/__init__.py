@@ -1,0 +1,3 @@
+"""The exporter: judges who is alive and shows it on /metrics."""
+
+__version__ = "0.1.0"
