@@ -70,7 +70,12 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """A store remembers these workers. What the fleet knows already by itself stands."""
+    """A store remembers these workers. What the fleet knows already by itself stands.
+
+    The same record may come again, as it does when a read is repeated. Give all of them before the
+    store learns anything of this fleet, else it gives back what it was just told. Their status and
+    reason must fit (`lifecycle.REASONS`).
+    """
 
     records: tuple[Record, ...]
 

@@ -84,7 +84,7 @@ class Snapshot(NamedTuple):
 
 class Fleet:
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+        self.rules = rules
         self._workers: dict[WorkerId, Worker] = {}
         self._groups: dict[str, Group] = {}
         self._deadlines: Deadlines[WorkerId] = Deadlines()
@@ -268,11 +268,13 @@ class Fleet:
         group = self._groups[worker.facts.group]
         awake = Mono(now.mono - self._shifted)
         if worker.last_beat is not None:
-            gap = awake - worker.last_beat
+            # A beat handled within what turns out to be a stall leaves a gap below nothing.
+            gap = max(0, awake - worker.last_beat)
             group.arrival.observe(gap / SECOND)
             if 2 * gap > 3 * worker.interval:
                 group.late += 1
-                worker.missed += max(0, (2 * gap + worker.interval) // (2 * worker.interval) - 1)
+                # A tie is rounded down, here as above: who is late has missed at least one.
+                worker.missed += (2 * gap + worker.interval - 1) // (2 * worker.interval) - 1
         worker.last_beat = awake
         worker.last_heartbeat = now.wall
         worker.heartbeats += 1
@@ -317,7 +319,7 @@ class Fleet:
             return
         worker.connection = None
         if now.mono < self._excused_until:
-            self._grant(worker, now.mono + worker.timeout + self._rules.reconnect)
+            self._grant(worker, now.mono + worker.timeout + self.rules.reconnect)
             self._apply(worker, Trigger.CUT, now)
         else:
             self._apply(worker, Trigger.CLOSE, now)
@@ -329,11 +331,18 @@ class Fleet:
         for record in event.records:
             worker = self._workers.get(record.facts.worker_id)
             if worker is not None:
-                worker.carried = record.totals
-                worker.history = (*record.history, *worker.history)[-HISTORY:]
-                self._unsaved[record.facts.worker_id] = None
+                self._remember(worker, record)
             elif record.facts.worker_id not in self._forgotten:
                 self._revive(record, now)
+
+    def _remember(self, worker: Worker, record: Record) -> None:
+        """Take over the past of a worker, once: what is read again has our own counts in it."""
+        if worker.remembered:
+            return
+        worker.remembered = True
+        worker.carried = record.totals
+        worker.history = (*record.history, *worker.history)[-HISTORY:]
+        self._unsaved[record.facts.worker_id] = None
 
     def _revive(self, record: Record, now: Now) -> None:
         worker = Worker(record.facts, record.status, record.reason, now)
@@ -343,11 +352,12 @@ class Fleet:
         worker.last_heartbeat = record.last_heartbeat
         worker.carried = record.totals
         worker.history = record.history
+        worker.remembered = True
         self._enter(worker)
         if worker.status is Status.NOT_RESPONDING:
             self._retain(worker)
         else:
-            self._set_deadline(worker, now.mono + worker.timeout + self._rules.reconnect)
+            self._set_deadline(worker, now.mono + worker.timeout + self.rules.reconnect)
             self._warming_until = max(self._warming_until, worker.deadline)
         if worker.status in DOWN:
             self._down.set(record.facts.worker_id, _by_wall(record.since))
@@ -359,15 +369,15 @@ class Fleet:
         """
         awake = 0 if self._credit_at is None else max(0, now.mono - event.lag - self._credit_at)
         self._credit_at = now.mono
-        credit = min(self._rules.stall_credit, self._credit + awake // _STALL_EARNING)
-        self._credit = max(-self._rules.stall_credit, credit - event.lag)
+        credit = min(self.rules.stall_credit, self._credit + awake // _STALL_EARNING)
+        self._credit = max(-self.rules.stall_credit, credit - event.lag)
         if credit <= 0:
             return
         self._shifted += event.lag
         self._deadlines.shift(event.lag)
         self._warming_until = Mono(self._warming_until + event.lag)
-        if event.lag >= self._rules.patience:
-            self._excused_until = Mono(now.mono + self._rules.reconnect)
+        if event.lag >= self.rules.patience:
+            self._excused_until = Mono(now.mono + self.rules.reconnect)
 
     # Steps
 
@@ -439,7 +449,7 @@ class Fleet:
         group = self._groups[worker.facts.group]
         group.workers[worker.status] -= 1
         if group.empty:
-            self._emptied.set(group.name, Mono(now + self._rules.retention))
+            self._emptied.set(group.name, Mono(now + self.rules.retention))
 
     def _forget(self, worker: Worker, reason: Reason, now: Now) -> None:
         worker_id = worker.facts.worker_id
@@ -454,11 +464,11 @@ class Fleet:
 
     def _make_room(self, facts: Facts, now: Now, *, newcomer: bool) -> None:
         """Let the oldest go where there is no room. Both questions first: a refusal changes nothing."""
-        full = newcomer and len(self._workers) >= self._rules.max_workers
+        full = newcomer and len(self._workers) >= self.rules.max_workers
         longest_down = self._down.first() if full else None
         if full and longest_down is None:
             raise RegistryFull(f"all {len(self._workers)} workers are up or pending")
-        crowded = facts.group not in self._groups and len(self._groups) >= self._rules.max_groups
+        crowded = facts.group not in self._groups and len(self._groups) >= self.rules.max_groups
         longest_empty = self._emptied.first() if crowded else None
         if crowded and longest_empty is None:
             raise TooManyGroups(f"all {len(self._groups)} groups have workers")
@@ -501,7 +511,7 @@ class Fleet:
         self._deadlines.set(worker.facts.worker_id, worker.deadline)
 
     def _retain(self, worker: Worker) -> None:
-        rules = self._rules
+        rules = self.rules
         retention = rules.stopped_retention if worker.reason is Reason.SHUTDOWN else rules.retention
         self._set_deadline(worker, worker.seen + retention)
 

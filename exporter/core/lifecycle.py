@@ -148,3 +148,8 @@ def _possible_changes() -> tuple[tuple[Status | None, Status | None, Reason], ..
 
 
 POSSIBLE_CHANGES = _possible_changes()
+
+REASONS = {
+    status: frozenset(reason for _, after, reason in POSSIBLE_CHANGES if after is status) for status in Status
+}
+"""With which reasons a worker can be in a status. A record that says otherwise is corrupt."""

@@ -210,6 +210,7 @@ class Worker:
         "missed",
         "offset_at",
         "reason",
+        "remembered",
         "restarts",
         "round_trip",
         "seen",
@@ -236,6 +237,7 @@ class Worker:
         self.up = 0
         self.down: dict[Reason, int] = {}
         self.carried = NOTHING
+        self.remembered = False  # whether what a store remembers is in here
         self.history: tuple[Transition, ...] = ()
         self.forget_measurements()
         self.learn(facts)

@@ -1,0 +1,224 @@
+"""The WebSocket on which a worker's heartbeats arrive.
+
+A plain ASGI application and not a FastAPI route: this is the one path that runs thousands of times a
+second, and what a framework does per message would be most of its cost. Per frame it receives,
+decodes, hands the event to the monitor, and answers if it was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from typing import Protocol
+
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from exporter.core.effects import Cause, Discarded, Disconnect, Effect, Unusable
+from exporter.core.events import Beat, Close, Connect, Goodbye
+from exporter.core.fleet import UnknownWorker
+from exporter.core.model import Connection, Now, WorkerId
+from exporter.monitor import Monitor
+from exporter.telemetry import Closed, Refused, Rejected, Telemetry
+from worker_agent import protocol
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 10
+"""So many frames in a row that are no messages, and the connection is closed."""
+
+_CLOSE_CODES = {
+    Closed.REPLACED: protocol.Close.REPLACED,
+    Closed.FORGOTTEN: protocol.Close.FORGOTTEN,
+    Closed.ABUSE: protocol.Close.ABUSE,
+    Closed.SIZE: protocol.Close.TOO_BIG,
+}
+_CAUSES = {Cause.REPLACED: Closed.REPLACED, Cause.FORGOTTEN: Closed.FORGOTTEN}
+_UNUSABLE = {
+    Unusable.STALE_CONNECTION: Rejected.STALE_CONNECTION,
+    Unusable.LATENCY: Rejected.LATENCY,
+}
+
+
+class Readiness(Protocol):
+    """What the endpoints need to know of the exporter itself."""
+
+    @property
+    def loading(self) -> bool:
+        """The registry is being read: nobody can be told yet that they are unknown."""
+
+    @property
+    def stopping(self) -> bool:
+        """The exporter is about to end: sockets that close now say nothing about their workers."""
+
+
+class Heartbeats:
+    """The endpoint `/ws/{worker_id}`, and the sink that closes its sockets when the fleet says so."""
+
+    def __init__(self, monitor: Monitor, telemetry: Telemetry, readiness: Readiness) -> None:
+        self._monitor = monitor
+        self._telemetry = telemetry
+        self._readiness = readiness
+        self._numbers = itertools.count(1)
+        self._open: dict[Connection, _Socket] = {}
+        # Replaced sockets linger until their closing handshake is over, hence somewhat more than workers.
+        self._limit = monitor.max_workers + monitor.max_workers // 10 + 16
+        telemetry.connections.set_function(lambda: len(self._open))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        worker_id = WorkerId(scope["path_params"]["worker_id"])
+        refusal = self._refusal(worker_id)
+        if refusal is not None:
+            await self._refuse(refusal, WebSocket(scope, receive, send))
+            return
+        await send({"type": "websocket.accept"})
+        connection = Connection(next(self._numbers))
+        socket = _Socket(self, worker_id, connection, receive, send)
+        try:
+            self._monitor.receive(Connect(worker_id, connection))
+        except UnknownWorker:  # forgotten while the handshake was under way
+            await socket.close(Closed.FORGOTTEN)
+            return
+        self._open[connection] = socket
+        self._telemetry.connections_opened.inc()
+        try:
+            closed = await socket.serve()
+        finally:
+            del self._open[connection]
+        self._telemetry.connections_closed[closed].inc()
+
+    def on_effect(self, effect: Effect) -> None:
+        """Sink: close what the fleet disconnects, count what it discards."""
+        if isinstance(effect, Disconnect):
+            socket = self._open.get(effect.connection)
+            if socket is not None:
+                socket.close_soon(_CAUSES[effect.cause])
+        elif isinstance(effect, Discarded):
+            self._telemetry.messages_rejected[_UNUSABLE[effect.why]].inc()
+
+    def _refusal(self, worker_id: WorkerId) -> Refused | None:
+        if self._readiness.loading:
+            return Refused.LOADING
+        if worker_id not in self._monitor.fleet:
+            return Refused.UNKNOWN
+        if len(self._open) >= self._limit:
+            return Refused.FULL
+        return None
+
+    async def _refuse(self, why: Refused, websocket: WebSocket) -> None:
+        self._telemetry.connections_refused[why].inc()
+        await websocket.send_denial_response(_REFUSALS[why])
+
+
+_REFUSALS = {
+    Refused.UNKNOWN: JSONResponse({"detail": "unknown worker: register first"}, 404),
+    Refused.LOADING: JSONResponse({"detail": "the registry is loading"}, 503, headers={"Retry-After": "1"}),
+    Refused.FULL: JSONResponse({"detail": "too many connections"}, 503, headers={"Retry-After": "15"}),
+}
+
+
+class _Socket:
+    """One accepted connection, from its first frame to its end."""
+
+    def __init__(
+        self,
+        heartbeats: Heartbeats,
+        worker_id: WorkerId,
+        connection: Connection,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._monitor = heartbeats._monitor
+        self._rejected = heartbeats._telemetry.messages_rejected
+        self._readiness = heartbeats._readiness
+        self._worker_id = worker_id
+        self._connection = connection
+        self._receive = receive
+        self._send = send
+        self._ended: Closed | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._flaws = 0  # frames in a row that were no messages
+
+    async def serve(self) -> Closed:
+        """Receive until the connection ends; returns why it did."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return self._disconnected(message.get("code"))
+            try:
+                told = protocol.decode_from_worker(self._text(message))
+            except protocol.ProtocolError as error:
+                self._rejected[Rejected(error.flaw.value)].inc()
+                self._flaws += 1
+                if error.flaw is protocol.Flaw.SIZE:
+                    await self.close(Closed.SIZE)
+                elif self._flaws == PATIENCE:
+                    await self.close(Closed.ABUSE)
+                continue
+            self._flaws = 0
+            if type(told) is protocol.Heartbeat:
+                await self._heartbeat(told)
+            elif type(told) is protocol.Goodbye and self._ended is None:
+                self._ended = Closed.GOODBYE
+                self._tell(Goodbye(self._worker_id, self._connection, told.leave))
+
+    async def _heartbeat(self, beat: protocol.Heartbeat) -> None:
+        if self._ended is not None and self._ended is not Closed.REPLACED:
+            return
+        if beat.dropped:
+            self._rejected[Rejected.FIELD].inc(len(beat.dropped))
+        now = self._tell(Beat(self._worker_id, self._connection, beat))
+        if beat.ack and now is not None and self._ended is None:
+            ack = protocol.Ack(beat.seq, now.wall, self._monitor.now().wall)
+            with contextlib.suppress(OSError):  # the peer is gone; what is received next says so
+                await self._send({"type": "websocket.send", "text": protocol.encode_ack(ack)})
+
+    def close_soon(self, why: Closed) -> None:
+        """Close from outside of `serve`, which ends when the closing handshake does."""
+        if self._ended is None:
+            self._ended = why
+            self._closing = asyncio.get_running_loop().create_task(self._send_close(why))
+
+    async def close(self, why: Closed) -> None:
+        if self._ended is None:
+            self._ended = why
+            await self._send_close(why)
+
+    async def _send_close(self, why: Closed) -> None:
+        try:
+            await self._send({"type": "websocket.close", "code": _CLOSE_CODES[why], "reason": why.value})
+        except Exception as error:  # servers differ in what they raise when the peer was faster
+            logger.debug("Closing connection %d: %r", self._connection, error)
+
+    def _disconnected(self, code: int | None) -> Closed:
+        if code == protocol.Close.TOO_BIG and self._ended is None:
+            # The server's own frame limit, where it has one, comes before ours.
+            self._rejected[Rejected.SIZE].inc()
+            self._ended = Closed.SIZE
+        if self._ended is not None and self._ended not in (Closed.ABUSE, Closed.SIZE):
+            return self._ended
+        if self._readiness.stopping:
+            return Closed.SHUTDOWN
+        self._tell(Close(self._worker_id, self._connection))
+        return self._ended or Closed.LOST
+
+    def _tell(self, event: Beat | Goodbye | Close) -> Now | None:
+        try:
+            return self._monitor.receive(event)
+        except UnknownWorker:  # forgotten; the close that follows is on its way
+            return None
+
+    def _text(self, message: Message) -> str:
+        text: str | None = message.get("text")
+        if text is None:
+            raise protocol.ProtocolError(protocol.Flaw.JSON, "a frame must be text")
+        # UTF-8 has up to four bytes a character; only what might be too long is worth encoding.
+        if len(text) > protocol.MAX_FRAME // 4 and len(text.encode()) > protocol.MAX_FRAME:
+            raise protocol.ProtocolError(
+                protocol.Flaw.SIZE, f"a frame must be at most {protocol.MAX_FRAME} bytes"
+            )
+        return text

@@ -1,0 +1,173 @@
+"""POST /register: a worker introduces itself and learns where to send its heartbeats."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal, Self
+from urllib.parse import quote
+
+from fastapi import APIRouter, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from exporter.api.heartbeat import Readiness
+from exporter.core.events import Register
+from exporter.core.fleet import RegistryFull, TooManyGroups
+from exporter.core.model import Facts, WorkerId
+from exporter.monitor import Monitor
+from exporter.settings import Seconds, Settings
+from exporter.telemetry import RegistrationFailure, Telemetry
+from worker_agent import protocol
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[\w .:@/+#()-]+$")
+]
+"""Letters of any script, digits, space and . : @ / + # ( ) - _"""
+
+Id = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[\w .:@+-]+$")
+]
+"""A name that also stands in a path: no slash, no hash."""
+
+Host = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:%\[\]-]+$")]
+"""A host name or an IP address, IPv6 with or without brackets."""
+
+Token = Annotated[str, StringConstraints(max_length=100, pattern=r"^[!-~]*$")]
+"""Printable ASCII without space."""
+
+LabelKey = Annotated[str, StringConstraints(max_length=48, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+LabelValue = Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+WriteThrough = Callable[[], Awaitable[None]]
+"""Comes back when what has happened so far is in the store, or at once while the store is away."""
+
+
+class Registration(BaseModel):
+    """What a worker says of itself. Fields that are not named here are ignored."""
+
+    model_config = ConfigDict(str_max_length=512)
+
+    name: Name
+    host: Host
+    port: int = Field(ge=1, le=65535)
+    worker_id: Id | None = None
+    group: Name = "default"
+    boot_id: Token | None = None
+    started_at: float | None = Field(None, ge=0, le=1e11, allow_inf_nan=False, description="Unix seconds")
+    heartbeat_interval: Seconds | None = Field(None, description="Seconds; the exporter's if not named")
+    heartbeat_timeout: Seconds | None = Field(None, description="Seconds; must be above the interval")
+    version: Token = ""
+    metrics_path: str | None = Field(None, max_length=256, pattern=r"^/[!-~]*$")
+    metrics_scheme: Literal["http", "https"] = "http"
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=8)
+    protocol: int = Field(protocol.VERSION, ge=1)
+
+    @model_validator(mode="after")
+    def _timeout_above_interval(self) -> Self:
+        interval, timeout = self.heartbeat_interval, self.heartbeat_timeout
+        if interval is not None and timeout is not None and timeout <= interval:
+            raise ValueError(f"heartbeat_timeout must be above heartbeat_interval ({interval:g})")
+        return self
+
+
+class Registered(BaseModel):
+    """Where the heartbeats go, and how often. Seconds."""
+
+    worker_id: str
+    websocket_path: str
+    heartbeat_interval: float
+    heartbeat_timeout: float
+    protocol: int
+
+
+def routes(
+    monitor: Monitor,
+    telemetry: Telemetry,
+    settings: Settings,
+    readiness: Readiness,
+    write_through: WriteThrough,
+) -> APIRouter:
+    router = APIRouter()
+
+    def refuse(failure: RegistrationFailure, detail: str, retry_after: int) -> JSONResponse:
+        telemetry.registration_failures[failure].inc()
+        return JSONResponse({"detail": detail}, 503, headers={"Retry-After": str(retry_after)})
+
+    @router.post(
+        "/register",
+        status_code=201,
+        response_model=Registered,
+        responses={
+            200: {"description": "A worker that was known already", "model": Registered},
+            422: {"description": "A field is wrong; it is named with what is expected"},
+            503: {"description": "No room, or the registry is loading; see Retry-After"},
+        },
+    )
+    async def register(registration: Registration, response: Response) -> Registered | JSONResponse:
+        if readiness.loading:
+            return refuse(RegistrationFailure.LOADING, "the registry is loading", 1)
+        facts = settle(registration, settings)
+        known = facts.worker_id in monitor.fleet
+        try:
+            monitor.receive(Register(facts))
+        except RegistryFull as error:
+            return refuse(RegistrationFailure.FULL, f"{error}; MAX_WORKERS sets the limit", 30)
+        except TooManyGroups as error:
+            telemetry.registration_failures[RegistrationFailure.GROUPS].inc()
+            raise _wrong("group", f"{error}; MAX_GROUPS sets the limit", facts.group) from None
+        await write_through()
+        if known:
+            response.status_code = 200
+        return Registered(
+            worker_id=facts.worker_id,
+            websocket_path=f"/ws/{quote(facts.worker_id)}",
+            heartbeat_interval=facts.interval,
+            heartbeat_timeout=facts.timeout,
+            protocol=protocol.VERSION,
+        )
+
+    return router
+
+
+def settle(registration: Registration, settings: Settings) -> Facts:
+    """Fill in what the worker left open.
+
+    Raises:
+        RequestValidationError: its timeout is not above the interval that it is handed.
+    """
+    interval = registration.heartbeat_interval or settings.heartbeat_interval
+    timeout = registration.heartbeat_timeout or max(settings.heartbeat_timeout, 3 * interval)
+    if timeout <= interval:
+        raise _wrong("heartbeat_timeout", f"Input should be above the interval of {interval:g} s", timeout)
+    return Facts(
+        worker_id=WorkerId(registration.worker_id or derive_id(registration)),
+        name=registration.name,
+        group=registration.group,
+        host=registration.host.strip("[]"),
+        port=registration.port,
+        interval=interval,
+        timeout=timeout,
+        boot_id=registration.boot_id,
+        started_at=registration.started_at,
+        version=registration.version,
+        metrics_path=registration.metrics_path,
+        metrics_scheme=registration.metrics_scheme,
+        labels=tuple(registration.labels.items()),
+    )
+
+
+def derive_id(registration: Registration) -> str:
+    """A readable id that a restarted worker gets again: a slug of its name and a hash of where it is."""
+    identity = "\n".join((registration.group, registration.name, registration.host, str(registration.port)))
+    digest = hashlib.blake2s(identity.encode(), digest_size=4).hexdigest()
+    slug = re.sub(r"[\W_]+", "-", registration.name.lower()).strip("-")[:48]
+    return f"{slug}-{digest}" if slug else digest
+
+
+def _wrong(field: str, expected: str, value: object) -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "value_error", "loc": ("body", field), "msg": expected, "input": value}]
+    )

@@ -1,0 +1,87 @@
+"""The command `heartbeat-exporter`. Exit codes are drawn in exporter/errors.py."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exporter import __version__
+from exporter.errors import ExporterError
+from exporter.settings import Settings
+from worker_agent import logs
+from worker_agent.environment import SettingsError, load
+
+cli = typer.Typer(
+    name="heartbeat-exporter",
+    help="Judges which workers are alive, and shows it to Prometheus.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"heartbeat-exporter {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+@cli.command()
+def serve(
+    listen_address: Annotated[
+        str, typer.Option("--web.listen-address", metavar="[HOST]:PORT", help="Where to listen.")
+    ] = ":8000",
+    log_level: Annotated[
+        str | None,
+        typer.Option("--log.level", help="DEBUG, INFO, WARNING, ERROR or CRITICAL. [env: LOG_LEVEL]"),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log.format", help="console, logfmt or json. [env: LOG_FORMAT]")
+    ] = None,
+) -> None:
+    """Run the exporter. All other settings come from the environment or a .env file."""
+    from exporter.app import create_app
+    from exporter.server import serve as run
+
+    settings = load(Settings, log_level=log_level, log_format=log_format)
+    logs.configure(settings.log_level, settings.log_format)
+    run(create_app(settings), listen_address)
+
+
+@cli.command()
+def demo(
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Keep the demo's files here instead of in a temporary directory."),
+    ] = None,
+) -> None:
+    """Show the main job on this machine: one exporter, four workers, Prometheus and Alertmanager if installed."""
+    from exporter.demo import run
+
+    run(directory)
+
+
+def main() -> None:
+    """Entry point: what is expected to go wrong ends in a sentence and an exit code, not in a traceback."""
+    try:
+        cli()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except ExporterError as error:
+        print(f"heartbeat-exporter: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,50 @@
+"""What stops the exporter, and with which exit code.
+
+    ExporterError
+    ├── UsageError            2   wrong settings or flags
+    ├── StoreInUse            4   another exporter has the store
+    └── CannotListen          5   the address is taken or not ours
+
+What is refused to a worker is no error of the program and lives with the rules that refuse it:
+UnknownWorker, RegistryFull and TooManyGroups in exporter/core/fleet.py, ProtocolError in
+worker_agent/protocol.py, SettingsError in worker_agent/environment.py. What a store cannot do is a
+StoreError (exporter/store/base.py), which the exporter survives.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ExporterError(Exception):
+    """Ends the program with `exit_code` after its text was shown; no traceback helps the reader."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(ExporterError):
+    exit_code = 2
+
+
+class StoreInUse(ExporterError):
+    exit_code = 4
+
+    def __init__(self, where: str, holder: str) -> None:
+        super().__init__(where, holder)
+        self.where = where
+        self.holder = holder
+
+    def __str__(self) -> str:
+        return f"{self.where} is in use by {self.holder}; one exporter per store, stop the other one first"
+
+
+class CannotListen(ExporterError):
+    exit_code = 5
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(address, why)
+        self.address = address
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"cannot listen on {self.address}: {self.why} (--web.listen-address sets another)"

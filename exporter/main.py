@@ -1,0 +1,22 @@
+"""The application for an ASGI server: `uvicorn exporter.main:app`. Settings come from the environment.
+
+`heartbeat-exporter serve` runs the same with the server options that matter.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from exporter.app import create_app
+from exporter.settings import Settings
+from worker_agent import logs
+from worker_agent.environment import SettingsError, load
+
+try:
+    settings = load(Settings)
+except SettingsError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+
+logs.configure(settings.log_level, settings.log_format)
+app = create_app(settings)

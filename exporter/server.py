@@ -1,0 +1,83 @@
+"""Serve the application with the options that matter for thousands of long, quiet connections."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from exporter.errors import CannotListen, UsageError
+from worker_agent import protocol
+
+GRACE = 5
+"""Seconds that requests in flight get when the exporter is asked to stop."""
+
+_BACKLOG = 8192
+"""Connections that may wait to be accepted: a whole fleet comes back at once."""
+
+
+def serve(app: FastAPI, address: str) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        CannotListen: the address is in use, or not ours.
+        UsageError: it is not an address.
+    """
+    listener = listen(address)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=protocol.MAX_FRAME,
+        # Compression costs tens of KiB for each connection, and a heartbeat is shorter than its dictionary.
+        ws_per_message_deflate=False,
+        # Only deadlines judge. A server that hangs up by itself would be a second opinion.
+        ws_ping_interval=None,
+        ws_ping_timeout=None,
+        timeout_graceful_shutdown=GRACE,
+        lifespan="on",
+        server_header=False,
+    )
+    logging.getLogger("uvicorn.error").addFilter(_not_each_connection)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(address: str) -> socket.socket:
+    """Listen on `host:port`; without a host on all interfaces, IPv6 and IPv4."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise UsageError(
+            f"--web.listen-address={address}: must be host:port or :port, with a port up to 65535"
+        )
+    host = host.strip("[]")
+    everywhere = host in ("", "::")
+    family = (
+        socket.AF_INET6 if ":" in host or (everywhere and socket.has_dualstack_ipv6()) else socket.AF_INET
+    )
+    try:
+        return socket.create_server(
+            (host, int(port)),
+            family=family,
+            backlog=_BACKLOG,
+            dualstack_ipv6=everywhere and family is socket.AF_INET6,
+        )
+    except OSError as error:
+        raise CannotListen(address, _why(error)) from None
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the address is already in use"
+    return (error.strerror or os.strerror(error.errno or 0)).lower()
+
+
+def _not_each_connection(record: logging.LogRecord) -> bool:
+    """Uvicorn tells of each handshake and each end at INFO; what matters of it is a change of status."""
+    return not (
+        record.levelno == logging.INFO and str(record.msg).startswith(('%s - "WebSocket', "connection "))
+    )

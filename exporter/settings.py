@@ -1,0 +1,67 @@
+"""The exporter's settings: one model, read once, handed down. docs/settings.md lists them for users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from exporter.core.fleet import Rules
+from exporter.core.model import SECOND
+from worker_agent.environment import Environment, LogFormat, LogLevel
+
+Seconds = Annotated[float, Field(ge=0.1, le=3600.0, allow_inf_nan=False)]
+"""A heartbeat's interval or timeout: 0.1 s to one hour."""
+
+Retention = Annotated[float, Field(ge=1.0, le=366 * 86400.0, allow_inf_nan=False)]
+
+
+class Settings(Environment):
+    redis_host: str = Field("localhost", description="Host of the Redis (or Valkey) that keeps the registry")
+    redis_port: int = Field(6379, ge=1, le=65535, description="Its port")
+    redis_db: int = Field(0, ge=0, le=1_000_000, description="Number of its database")
+    redis_url: SecretStr | None = Field(
+        None,
+        description="All three in one, `redis://user:password@host:port/db`; `rediss://` for TLS",
+    )
+    sqlite_path: Path | None = Field(
+        None, description="Keep the registry in this file instead of in Redis: for one machine"
+    )
+    heartbeat_timeout: Seconds = Field(
+        15.0, description="Silence after which a worker is declared down, unless it names its own"
+    )
+    heartbeat_interval: Seconds = Field(5.0, description="Handed to workers that name none")
+    worker_retention: Retention = Field(
+        86400.0, description="How long a lost worker stays on /metrics after its last sign of life"
+    )
+    stopped_worker_retention: Retention = Field(3600.0, description="The same for one that said goodbye")
+    max_workers: int = Field(20_000, ge=1, le=1_000_000, description="Workers known at the same time")
+    max_groups: int = Field(100, ge=1, le=10_000, description="Groups known at the same time")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    log_format: LogFormat = Field("console", description="console, logfmt or json")
+
+    @model_validator(mode="after")
+    def _timeout_above_interval(self) -> Self:
+        if self.heartbeat_timeout <= self.heartbeat_interval:
+            raise ValueError(
+                f"HEARTBEAT_TIMEOUT={self.heartbeat_timeout:g}: must be above "
+                f"HEARTBEAT_INTERVAL={self.heartbeat_interval:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _redis_url_is_one(self) -> Self:
+        if self.redis_url is not None:
+            scheme = self.redis_url.get_secret_value().partition("://")[0]
+            if scheme not in ("redis", "rediss", "unix"):
+                raise ValueError("REDIS_URL=****: must start with redis://, rediss:// or unix://")
+        return self
+
+    def rules(self) -> Rules:
+        return Rules(
+            max_workers=self.max_workers,
+            max_groups=self.max_groups,
+            retention=round(self.worker_retention * SECOND),
+            stopped_retention=round(self.stopped_worker_retention * SECOND),
+        )
