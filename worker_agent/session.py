@@ -64,10 +64,10 @@ class Session:
     Begins by waiting for a moment that has come: the first `tick` registers.
     """
 
-    def __init__(self, uniform: Uniform = random_uniform) -> None:
+    def __init__(self, statistics: Statistics, uniform: Uniform = random_uniform) -> None:
         self.phase = Phase.WAITING
         self.registration: Registration | None = None
-        self.statistics = Statistics()
+        self.statistics = statistics
         self._uniform = uniform
         self._delays: Iterator[float] = delays(uniform)
         self._actions: list[Action] = []

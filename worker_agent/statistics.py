@@ -24,7 +24,6 @@ class Statistics:
     round_trip_counts: list[int] = field(default_factory=lambda: [0] * (len(ROUND_TRIP_BUCKETS) + 1))
     """One for each bucket, not accumulated, and one for what lies above."""
     round_trip_sum: float = 0.0
-    event_loop_lag: float | None = None
 
     def observe_round_trip(self, seconds: float) -> None:
         self.round_trip_counts[bisect_left(ROUND_TRIP_BUCKETS, seconds)] += 1

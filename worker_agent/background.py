@@ -1,0 +1,77 @@
+"""A thread with an event loop of its own that holds nobody up: not the application, not its exit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger(__name__)
+
+
+class DaemonLoop(asyncio.SelectorEventLoop):
+    """Blocking calls (name resolution, registration) run in daemon threads.
+
+    The threads of the standard executor are waited for when the interpreter ends: a name server that
+    does not answer would keep a stopped application alive.
+    """
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        if executor is not None:
+            return super().run_in_executor(executor, func, *args)
+        future: asyncio.Future[T] = self.create_future()
+
+        def settle(settler: Callable[[Any], None], outcome: object) -> None:
+            if not future.done():
+                settler(outcome)
+
+        def report(settler: Callable[[Any], None], outcome: object) -> None:
+            # The loop may be closed: then nobody waits for the outcome.
+            with contextlib.suppress(RuntimeError):
+                self.call_soon_threadsafe(settle, settler, outcome)
+
+        def work() -> None:
+            try:
+                result = func(*args)
+            except Exception as error:
+                report(future.set_exception, error)
+            else:
+                report(future.set_result, result)
+
+        threading.Thread(target=work, name="heartbeat-agent-call", daemon=True).start()
+        return future
+
+
+class Background:
+    """One coroutine, running in a daemon thread from the moment this is made."""
+
+    def __init__(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._loop = DaemonLoop()
+        self._thread = threading.Thread(target=self._run, args=[main], name="heartbeat-agent", daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have the thread call it soon; nothing when it has ended. Safe in a signal handler."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end, at most `timeout` seconds; whether it came."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(main())
+        except Exception:
+            logger.exception("the heartbeat thread ended by a defect; the exporter will report this worker")

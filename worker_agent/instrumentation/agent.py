@@ -1,0 +1,59 @@
+"""The agent's own metrics, rendered from what it counts at the moment they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from worker_agent.lag import LoopLag
+from worker_agent.statistics import ROUND_TRIP_BUCKETS, Statistics
+
+
+class AgentCollector(Collector):
+    """`heartbeat_agent_*`; register it while the agent runs."""
+
+    def __init__(self, statistics: Statistics, lag: LoopLag) -> None:
+        self._statistics = statistics
+        self._lag = lag
+
+    def collect(self) -> Iterator[Metric]:
+        statistics = self._statistics
+        yield GaugeMetricFamily(
+            "heartbeat_agent_connected",
+            "Whether the agent has a connection to the exporter.",
+            value=float(statistics.connected),
+        )
+        yield CounterMetricFamily(
+            "heartbeat_agent_heartbeats_sent",
+            "Heartbeats written to a connection.",
+            value=float(statistics.heartbeats_sent),
+        )
+        reconnects = CounterMetricFamily(
+            "heartbeat_agent_reconnects",
+            "Times the agent had to try again, by what kept it from beating.",
+            labels=["reason"],
+        )
+        for cause, count in statistics.reconnects.items():
+            reconnects.add_metric([cause.value], count)
+        yield reconnects
+        yield self._round_trips()
+        if (lag := self._lag.worst()) is not None:
+            yield GaugeMetricFamily(
+                "heartbeat_agent_event_loop_lag_seconds",
+                "How late the application's event loop was at worst, in the last seconds.",
+                value=lag,
+            )
+
+    def _round_trips(self) -> HistogramMetricFamily:
+        counts = list(accumulate(self._statistics.round_trip_counts))
+        bounds = [*map(floatToGoString, ROUND_TRIP_BUCKETS), "+Inf"]
+        return HistogramMetricFamily(
+            "heartbeat_agent_round_trip_seconds",
+            "From a heartbeat to its answer, without the time the exporter took.",
+            buckets=list(zip(bounds, counts, strict=True)),
+            sum_value=self._statistics.round_trip_sum,
+        )

@@ -1,0 +1,96 @@
+"""A sample worker: `uvicorn worker_agent.main:app --port 8001`, or `heartbeat-worker`.
+
+It needs no more than WORKER_NAME and WORKER_PORT, and shows what an application does to be monitored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+import uvicorn
+from fastapi import FastAPI
+
+from worker_agent import logs
+from worker_agent.agent import Agent
+from worker_agent.environment import SettingsError, load
+from worker_agent.settings import WorkerSettings
+
+WRONG_SETTINGS = 2
+
+
+def create_app(settings: WorkerSettings) -> FastAPI:
+    """An application with one path of its own; everything else comes from the agent."""
+    agent = Agent(settings)
+    app = FastAPI(title="Sample worker", version=_version(), lifespan=agent.lifespan)
+    agent.instrument(app)
+
+    @app.get("/")
+    def work(rounds: int = 1000) -> dict[str, object]:
+        """A little work, so that there is something to see in the metrics."""
+        digest = b""
+        for _ in range(min(max(rounds, 1), 100_000)):
+            digest = hashlib.sha256(digest).digest()
+        return {"worker": settings.worker_name, "host": settings.worker_host, "result": digest.hex()}
+
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve the sample worker on WORKER_PORT until SIGTERM or SIGINT. Exit code 2: wrong settings."""
+    parser = argparse.ArgumentParser(
+        prog="heartbeat-worker",
+        description="A sample worker. Its settings are environment variables: WORKER_NAME, WORKER_PORT, "
+        "WORKER_HOST (the name it is known by), WORKER_GROUP, MANAGER_HOST and MANAGER_PORT or MANAGER_URL, "
+        "and what else docs/settings.md lists.",
+    )
+    parser.add_argument(
+        "--bind", metavar="ADDRESS", default="0.0.0.0", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument("--version", action="version", version=f"heartbeat-worker {_version()}")
+    bind: str = parser.parse_args(arguments).bind
+    settings = _settings()
+    config = uvicorn.Config(
+        create_app(settings),
+        host=bind,
+        port=settings.worker_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+    )
+    # Before the application starts: a second worker on a taken port must not register as the first.
+    listener = config.bind_socket()
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _settings() -> WorkerSettings:
+    try:
+        settings = load(WorkerSettings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(WRONG_SETTINGS) from None
+    logs.configure(settings.log_level, settings.log_format)
+    return settings
+
+
+def _version() -> str:
+    try:
+        return version("heartbeat-exporter")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@cache
+def _app() -> FastAPI:
+    return create_app(_settings())
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app`, made when a server asks for it: `heartbeat-worker --help` needs no settings."""
+    if name == "app":
+        return _app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
