@@ -1,0 +1,54 @@
+# Everything a person needs is here: `make help`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SERVERS := redis-server prometheus prometheus-alertmanager
+
+.PHONY: help demo test unit bench lint format docs clean
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(VENV)/demo-installed ## Run an exporter, four workers, Prometheus and Alertmanager; Ctrl-C ends it
+	@exec $(BIN)/heartbeat-exporter demo
+
+test: $(VENV)/dev-installed lint ## Run all tests; installs the servers they need if it may
+	@scripts/debian-install $(SERVERS) || true
+	$(BIN)/python -m pytest
+
+unit: $(VENV)/dev-installed ## Run the tests that need no server: seconds
+	$(BIN)/python -m pytest -m "not servers and not slow"
+
+bench: $(VENV)/dev-installed ## Measure speed and size; prints figures
+	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
+
+lint: $(VENV)/dev-installed ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/dev-installed ## Mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(VENV)/dev-installed ## Write again what is generated: metrics reference, dashboards
+	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
+	$(BIN)/python -m grafana.source
+
+clean: ## Remove what was installed and what was left by tools
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
+
+# Debian's Python comes without the part that makes virtual environments.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian-install python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo-installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker]'
+	@touch $@
+
+$(VENV)/dev-installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/demo-installed
