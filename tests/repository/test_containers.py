@@ -208,8 +208,33 @@ class TestCompose:
         """Each flag on the command line is one the program has."""
         shown = subprocess.run([program(name), "--help"], capture_output=True, text=True, check=False)
         known = set(re.findall(r"--(?:\[no-\])?([\w.-]+)", shown.stdout + shown.stderr))
-        used = {word.removeprefix("--").partition("=")[0] for word in SERVICES[name]["command"]}
+        used = set(re.findall(r"--([\w.-]+)=", " ".join(SERVICES[name]["command"])))
+        assert used
         assert used <= known
+
+    @pytest.mark.servers("amtool")
+    def test_alertmanager_gets_a_whole_configuration(self, tmp_path: Path) -> None:
+        """What its command puts together is valid, with its templates, and mails to the catcher."""
+        (script,) = SERVICES["alertmanager"]["command"]
+        prepare, _, started = script.replace("/etc/alertmanager", str(ROOT / "alertmanager")).partition(
+            "exec "
+        )
+        subprocess.run(["sh", "-ec", prepare.replace("/tmp", str(tmp_path))], check=True)
+        assert "--config.file=/tmp/alertmanager.yml" in started
+
+        made = tmp_path / "alertmanager.yml"
+        checked = subprocess.run(
+            [program("amtool"), "check-config", str(made)], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, checked.stderr
+        assert "SUCCESS" in checked.stdout
+        assert (tmp_path / "templates").is_dir()
+        default = next(
+            receiver
+            for receiver in yaml.safe_load(made.read_text("utf-8"))["receivers"]
+            if receiver["name"] == "default"
+        )
+        assert [mail["smarthost"] for mail in default["email_configs"]] == ["mailpit:1025"]
 
     def test_health_checks_ask_the_port_that_is_open(self) -> None:
         """Each health check that names an address names the port on which its service answers."""
