@@ -69,7 +69,7 @@ def demo(
         typer.Option("--dir", help="Keep the demo's files here instead of in a temporary directory."),
     ] = None,
 ) -> None:
-    """Show the main job on this machine: one exporter, four workers, Prometheus and Alertmanager if installed."""
+    """Show the main job on this machine: exporter, workers, and Prometheus and Alertmanager if installed."""
     from exporter.demo import run
 
     run(directory)

@@ -1,14 +1,16 @@
 """What stops the exporter, and with which exit code.
 
-    ExporterError
+    ExporterError             1   anything else that is expected to go wrong
     ├── UsageError            2   wrong settings or flags
     ├── StoreInUse            4   another exporter has the store
-    └── CannotListen          5   the address is taken or not ours
+    ├── CannotListen          5   the address is taken or not ours
+    └── StoreUnusable         6   the store cannot be opened, and trying again will not help
 
 What is refused to a worker is no error of the program and lives with the rules that refuse it:
 UnknownWorker, RegistryFull and TooManyGroups in exporter/core/fleet.py, ProtocolError in
-worker_agent/protocol.py, SettingsError in worker_agent/environment.py. What a store cannot do is a
-StoreError (exporter/store/base.py), which the exporter survives.
+worker_agent/protocol.py. Wrong settings are a SettingsError (worker_agent/environment.py), exit code 2
+as well. What a store cannot do while the exporter runs is a StoreError (exporter/store/base.py), which
+the exporter survives.
 """
 
 from __future__ import annotations
@@ -29,13 +31,9 @@ class UsageError(ExporterError):
 class StoreInUse(ExporterError):
     exit_code = 4
 
-    def __init__(self, where: str, holder: str) -> None:
-        super().__init__(where, holder)
-        self.where = where
-        self.holder = holder
 
-    def __str__(self) -> str:
-        return f"{self.where} is in use by {self.holder}; one exporter per store, stop the other one first"
+class StoreUnusable(ExporterError):
+    exit_code = 6
 
 
 class CannotListen(ExporterError):

@@ -41,7 +41,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _missing:
         terminalreporter.section("tests left out for want of a server")
         for package, count in sorted(_missing.items()):
-            terminalreporter.line(f"{count} tests need {package}: apt-get install --no-install-recommends {package}")
+            terminalreporter.line(
+                f"{count} tests need {package}: apt-get install --no-install-recommends {package}"
+            )
 
 
 @pytest.fixture

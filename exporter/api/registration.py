@@ -41,8 +41,8 @@ Token = Annotated[str, StringConstraints(max_length=100, pattern=r"^[!-~]*$")]
 LabelKey = Annotated[str, StringConstraints(max_length=48, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 LabelValue = Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
-WriteThrough = Callable[[], Awaitable[None]]
-"""Comes back when what has happened so far is in the store, or at once while the store is away."""
+WriteThrough = Callable[[WorkerId], Awaitable[bool]]
+"""Comes back when a worker, as it is now, is in the store, or soon if the store is away."""
 
 
 class Registration(BaseModel):
@@ -118,7 +118,7 @@ def routes(
         except TooManyGroups as error:
             telemetry.registration_failures[RegistrationFailure.GROUPS].inc()
             raise _wrong("group", f"{error}; MAX_GROUPS sets the limit", facts.group) from None
-        await write_through()
+        await write_through(facts.worker_id)
         if known:
             response.status_code = 200
         return Registered(

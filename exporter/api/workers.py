@@ -58,7 +58,7 @@ def routes(monitor: Monitor, recent: RecentTransitions, write_through: WriteThro
             monitor.receive(Delete(WorkerId(worker_id)))
         except UnknownWorker:
             raise _unknown(worker_id) from None
-        await write_through()
+        await write_through(WorkerId(worker_id))
 
     @router.get("/transitions")
     async def transitions(
