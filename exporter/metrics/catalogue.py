@@ -1,0 +1,247 @@
+"""Every metric about workers, groups and the fleet: a metric is a row here, and nowhere else.
+
+A row is name, kind, help and a function; the functions are pure. docs/metrics.md and the names that
+rules and dashboards are checked against are made from these tables and from the exporter's own
+counters in exporter/telemetry.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from exporter.core.groups import GroupRow
+from exporter.core.model import SECOND, Row, Status
+from exporter.telemetry import Telemetry
+
+from .family import DURATION, INSTANT, SETTING, Family, Kind, Single, Split, Spread
+from .source import Source, Standing
+
+COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+
+WORKER_LABELS = ("worker_id", "worker", "group")
+GROUP_LABELS = ("group",)
+
+FLEET: tuple[Single[Source], ...] = (
+    Single(
+        "heartbeat_warming_up",
+        GAUGE,
+        "Whether restored workers still have time to come back (1) or are judged as usual (0).",
+        lambda fleet: fleet.warming_up(),
+    ),
+    Single(
+        "heartbeat_workers_limit",
+        GAUGE,
+        "How many workers the registry has room for.",
+        lambda fleet: fleet.max_workers,
+    ),
+)
+
+GROUP: tuple[Family[GroupRow], ...] = (
+    Split(
+        "heartbeat_workers",
+        GAUGE,
+        "Workers of a group by status.",
+        ("status",),
+        lambda group: [((status,), count) for status, count in group.workers],
+    ),
+    Single(
+        "heartbeat_heartbeats_total",
+        COUNTER,
+        "Heartbeats received from a group.",
+        lambda group: group.heartbeats,
+    ),
+    Single(
+        "heartbeat_late_heartbeats_total",
+        COUNTER,
+        "Heartbeats that came more than one and a half intervals after the one before.",
+        lambda group: group.late,
+    ),
+    Spread(
+        "heartbeat_latency_seconds",
+        HISTOGRAM,
+        "Time a heartbeat was on its way, corrected by the measured clock offset of the worker.",
+        lambda group: group.latency,
+    ),
+    Spread(
+        "heartbeat_arrival_interval_seconds",
+        HISTOGRAM,
+        "Time between two heartbeats of the same worker.",
+        lambda group: group.arrival,
+    ),
+    Spread(
+        "heartbeat_detection_delay_seconds",
+        HISTOGRAM,
+        "Time from the deadline of a silent worker, without what stalls added, to its being declared down.",
+        lambda group: group.detection,
+    ),
+    Split(
+        "heartbeat_registrations_total",
+        COUNTER,
+        "Registrations accepted, of new workers and of known ones.",
+        ("kind",),
+        lambda group: [((kind,), count) for kind, count in group.registrations],
+    ),
+    Split(
+        "heartbeat_status_changes_total",
+        COUNTER,
+        "Changes of status by reason; a new worker comes from none, one no longer known goes to forgotten.",
+        ("from", "to", "reason"),
+        lambda group: [
+            ((before or "none", after or "forgotten", reason), count)
+            for (before, after, reason), count in group.changes
+        ],
+    ),
+    Single(
+        "heartbeat_identity_conflicts_total",
+        COUNTER,
+        "Registrations under the identity of a worker that was still sending heartbeats.",
+        lambda group: group.conflicts,
+    ),
+)
+
+STANDING: tuple[Family[Standing], ...] = (
+    Single(
+        "heartbeat_worker_up",
+        GAUGE,
+        "Whether a worker is alive (1) or not (0).",
+        lambda worker: worker.up,
+    ),
+    Split(
+        "heartbeat_worker_status",
+        GAUGE,
+        "1 for the status a worker has, 0 for the others.",
+        ("status",),
+        lambda worker: [((status,), worker.status is status) for status in Status],
+    ),
+    Single(
+        "heartbeat_worker_status_since_timestamp_seconds",
+        GAUGE,
+        "When a worker got its status, as Unix time.",
+        lambda worker: worker.since,
+        INSTANT,
+    ),
+    Split(
+        "heartbeat_worker_down_reason",
+        GAUGE,
+        "Why a worker is down; always 1, and there only while it is down.",
+        ("reason",),
+        lambda worker: [((worker.down_reason,), 1)] if worker.down_reason else [],
+    ),
+    Split(
+        "heartbeat_worker_info",
+        GAUGE,
+        "What a worker said of itself when it registered; always 1.",
+        ("host", "port", "version"),
+        lambda worker: [((worker.facts.host, str(worker.facts.port), worker.facts.version), 1)],
+    ),
+    Single(
+        "heartbeat_worker_boot_timestamp_seconds",
+        GAUGE,
+        "When the process of a worker started, as Unix time by its own clock; there when it is known.",
+        lambda worker: worker.facts.started_at,
+        INSTANT,
+    ),
+    Single(
+        "heartbeat_worker_timeout_seconds",
+        GAUGE,
+        "Silence after which a worker is declared down.",
+        lambda worker: worker.facts.timeout,
+        SETTING,
+    ),
+    Single(
+        "heartbeat_worker_interval_seconds",
+        GAUGE,
+        "Time between two heartbeats as agreed with a worker.",
+        lambda worker: worker.facts.interval,
+        SETTING,
+    ),
+)
+"""Of a worker, and changing with a registration or a change of status only: the text is kept."""
+
+LIVE: tuple[Family[Row], ...] = (
+    Single(
+        "heartbeat_worker_last_heartbeat_timestamp_seconds",
+        GAUGE,
+        "When the last heartbeat of a worker came, as Unix time; there after the first.",
+        lambda worker: worker.last_heartbeat,
+        INSTANT,
+    ),
+    Single(
+        "heartbeat_worker_heartbeats_total",
+        COUNTER,
+        "Heartbeats received from a worker.",
+        lambda worker: worker.counted.heartbeats,
+    ),
+    Single(
+        "heartbeat_worker_missed_heartbeats_total",
+        COUNTER,
+        "Heartbeats that should have come between those that came.",
+        lambda worker: worker.counted.missed,
+    ),
+    Single(
+        "heartbeat_worker_restarts_total",
+        COUNTER,
+        "Times a worker came back as a new process.",
+        lambda worker: worker.counted.restarts,
+    ),
+    Single(
+        "heartbeat_worker_up_seconds_total",
+        COUNTER,
+        "Time a worker spent alive.",
+        lambda worker: worker.counted.up / SECOND,
+        DURATION,
+    ),
+    Split(
+        "heartbeat_worker_down_seconds_total",
+        COUNTER,
+        "Time a worker spent down by reason; there once it happened.",
+        ("reason",),
+        lambda worker: [((reason,), time / SECOND) for reason, time in worker.counted.down],
+        DURATION,
+    ),
+    Single(
+        "heartbeat_worker_clock_offset_seconds",
+        GAUGE,
+        "How far the clock of a worker is ahead of the exporter's; there when it is known.",
+        lambda worker: worker.clock_offset,
+        DURATION,
+    ),
+    Single(
+        "heartbeat_worker_round_trip_seconds",
+        GAUGE,
+        "Time from a heartbeat to the exporter's answer as the worker measured it; there when it is known.",
+        lambda worker: worker.round_trip,
+        DURATION,
+    ),
+    Single(
+        "heartbeat_worker_event_loop_lag_seconds",
+        GAUGE,
+        "Delay of the event loop of a worker's application; there when it is known.",
+        lambda worker: worker.loop_lag,
+        DURATION,
+    ),
+)
+"""Of a worker, and different on every scrape."""
+
+
+TABLES: tuple[tuple[tuple[str, ...], tuple[Family[Any], ...]], ...] = (
+    ((), FLEET),
+    (GROUP_LABELS, GROUP),
+    (WORKER_LABELS, STANDING),
+    (WORKER_LABELS, LIVE),
+)
+"""All of them in the order of /metrics, each table with the labels that every series of it has."""
+
+
+def catalogue_names() -> Mapping[str, tuple[str, ...]]:
+    """Every series a query may ask for, the exporter's own included, with the names of its labels."""
+    names: dict[str, tuple[str, ...]] = {}
+    for labels, table in TABLES:
+        for family in table:
+            names |= {name: (*labels, *own) for name, own in family.series.items()}
+    for metric in Telemetry(CollectorRegistry()).registry.collect():
+        names |= {sample.name: tuple(sample.labels) for sample in metric.samples}
+    return names

@@ -1,0 +1,145 @@
+"""From the fleet to /metrics.
+
+Rendering happens on the event loop, a slice of workers at a time. A thread would be no kinder to the
+heartbeats: while it computes, every callback of the loop waits for the interpreter to switch, up to
+5 ms each, and a slice takes one or two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from exporter.core.groups import GroupRow
+from exporter.core.model import Facts, Reason, Row, Status, Wall, WorkerId
+
+from .catalogue import FLEET, GROUP, GROUP_LABELS, LIVE, STANDING, TABLES, WORKER_LABELS
+from .exposition import Exposition, Format, in_pieces, negotiate
+from .family import label_text
+from .source import Source
+
+_GROUPS_A_TURN = 10
+_TEXTS_A_TURN = 50
+_DISMISSALS_A_TURN = 1000
+
+
+_Standing = tuple[Status, Reason, Wall]
+
+
+class _Kept(NamedTuple):
+    """The text of a worker that is kept between scrapes, as long as it has these facts and stands so."""
+
+    facts: Facts
+    standing: _Standing
+    labels: str
+    texts: tuple[bytes, ...]  # in the order of STANDING
+
+
+class Renderer:
+    """Renders one source. What it keeps belongs to the workers of the last scrape and to no others."""
+
+    def __init__(self, telemetry_registry: CollectorRegistry) -> None:
+        self._telemetry = telemetry_registry
+        self._kept: dict[WorkerId, _Kept] = {}
+        self._under_way: dict[str, asyncio.Task[Exposition]] = {}
+
+    async def render(self, source: Source, accept: str) -> Exposition:
+        """All there is to say, in the format that the Accept header asks for.
+
+        A scrape that finds another one of the same format under way gets the answer of that one.
+        """
+        form = negotiate(accept)
+        task = self._under_way.get(form.content_type)
+        if task is None:
+            task = asyncio.create_task(self._render(source, form))
+            self._under_way[form.content_type] = task
+        return await asyncio.shield(task)
+
+    async def _render(self, source: Source, form: Format) -> Exposition:
+        try:
+            samples = _Samples()
+            samples.add_fleet(source)
+            await samples.add_groups(source.groups())
+            await self._add_workers(samples, source)
+            # In a thread because it counts the open files of the process: with 10,000 connections
+            # that takes 7 ms, most of them in the kernel.
+            own = await asyncio.to_thread(form.encode, self._telemetry)
+            chunks = (*samples.chunks(openmetrics=form.openmetrics), own)
+            return Exposition(form.content_type, [piece async for piece in in_pieces(chunks)])
+        finally:
+            del self._under_way[form.content_type]
+
+    async def _add_workers(self, samples: _Samples, source: Source) -> None:
+        previous, current = self._kept, dict[WorkerId, _Kept]()
+        async for rows in source.walk():
+            kept: list[_Kept] = []
+            written = 0
+            for row in rows:
+                facts, standing = row.facts, (row.status, row.reason, row.since)
+                entry = previous.get(facts.worker_id)
+                # Facts are replaced as a whole: to compare them by value would take longer than to write.
+                if entry is None or entry.facts is not facts or entry.standing != standing:
+                    entry = _written(row, standing)
+                    written += 1
+                    if written % _TEXTS_A_TURN == 0:
+                        await asyncio.sleep(0)
+                current[facts.worker_id] = entry
+                kept.append(entry)
+            samples.add_workers(rows, kept)
+        self._kept = current
+        await _dismiss(previous)
+
+
+class _Samples:
+    """Sample lines, gathered by metric: they come slice by slice, and a metric must stay together."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[bytes]] = {family.name: [] for _, table in TABLES for family in table}
+
+    def add_fleet(self, source: Source) -> None:
+        for family in FLEET:
+            self._by_name[family.name].append(family.lines_without_labels(source).encode())
+
+    async def add_groups(self, groups: Sequence[GroupRow]) -> None:
+        for start in range(0, len(groups), _GROUPS_A_TURN):
+            turn = groups[start : start + _GROUPS_A_TURN]
+            labels = [label_text(GROUP_LABELS, (group.name,)) for group in turn]
+            for family in GROUP:
+                self._by_name[family.name].append(_encoded(family.lines(labels, turn)))
+            await asyncio.sleep(0)
+
+    def add_workers(self, rows: Sequence[Row], kept: Sequence[_Kept]) -> None:
+        for column, standing in enumerate(STANDING):
+            self._by_name[standing.name].append(b"".join([entry.texts[column] for entry in kept]))
+        labels = [entry.labels for entry in kept]
+        for live in LIVE:
+            self._by_name[live.name].append(_encoded(live.lines(labels, rows)))
+
+    def chunks(self, *, openmetrics: bool) -> Iterator[bytes]:
+        for _, table in TABLES:
+            for family in table:
+                yield family.header(openmetrics=openmetrics).encode()
+                yield from self._by_name[family.name]
+
+
+def _written(row: Row, standing: _Standing) -> _Kept:
+    facts = row.facts
+    labels = label_text(WORKER_LABELS, (facts.worker_id, facts.name, facts.group))
+    texts = [_encoded(family.lines((labels,), (row,))) for family in STANDING]
+    return _Kept(facts, standing, labels, tuple(texts))
+
+
+async def _dismiss(kept: dict[WorkerId, _Kept]) -> None:
+    """Empty it bit by bit: to free the text of a whole fleet that left takes milliseconds."""
+    while kept:
+        for _ in range(min(len(kept), _DISMISSALS_A_TURN)):
+            kept.popitem()
+        await asyncio.sleep(0)
+
+
+def _encoded(text: str) -> bytes:
+    # Half a surrogate pair in a name has no UTF-8; one such name must not cost the whole scrape.
+    return text.encode(errors="replace")

@@ -1,0 +1,47 @@
+"""What /metrics is rendered from. The monitor provides it; the tests provide a small one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from exporter.core.groups import GroupRow
+from exporter.core.model import Facts, Reason, Row, Status, Wall
+
+
+class Source(Protocol):
+    """The fleet as it stands while it is asked."""
+
+    @property
+    def max_workers(self) -> int:
+        """How many workers the registry has room for."""
+
+    def walk(self) -> AsyncIterator[Sequence[Row]]:
+        """Every worker once, at most `TURN` at a time, leaving the event loop to others in between."""
+
+    def groups(self) -> Sequence[GroupRow]:
+        """Every group once."""
+
+    def warming_up(self) -> bool:
+        """Whether restored workers still have time to come back."""
+
+
+class Standing(Protocol):
+    """The part of a `Row` that changes only when a worker registers or changes its status.
+
+    The text of metrics that are functions of it is kept from scrape to scrape. Naming the part as a
+    type makes the type checker refuse a metric there that would go stale.
+    """
+
+    @property
+    def facts(self) -> Facts: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def reason(self) -> Reason: ...
+    @property
+    def since(self) -> Wall: ...
+    @property
+    def up(self) -> bool: ...
+    @property
+    def down_reason(self) -> Reason | None: ...
