@@ -216,10 +216,9 @@ class TestCompose:
     def test_alertmanager_gets_a_whole_configuration(self, tmp_path: Path) -> None:
         """What its command puts together is valid, with its templates, and mails to the catcher."""
         (script,) = SERVICES["alertmanager"]["command"]
-        prepare, _, started = script.replace("/etc/alertmanager", str(ROOT / "alertmanager")).partition(
-            "exec "
-        )
-        subprocess.run(["sh", "-ec", prepare.replace("/tmp", str(tmp_path))], check=True)
+        prepare, _, started = script.partition("exec ")
+        here = prepare.replace("/tmp", str(tmp_path)).replace("/etc/alertmanager", str(ROOT / "alertmanager"))
+        subprocess.run(["sh", "-ec", here], check=True)
         assert "--config.file=/tmp/alertmanager.yml" in started
 
         made = tmp_path / "alertmanager.yml"
