@@ -26,13 +26,13 @@ Sink = Callable[[Effect], None]
 """Somebody who wants to know what came of it. Must not block; what it raises is logged and stops none."""
 
 PULSE = SECOND // 10
-"""How often the loop is looked at at least, in nanoseconds."""
+"""So often something of ours runs at least, in nanoseconds; a longer silence is measured as lag."""
 
 SHORTEST_PULSE = SECOND // 100
-"""How often it is looked at at most: with many deadlines close together they are judged together."""
+"""The pulse comes no faster than this: deadlines that are close together are judged together."""
 
 STALL = SECOND // 4
-"""Being later than this is a stall. Less is what a busy loop does, and deadlines can bear it."""
+"""More lag than this is a stall. Less is what a busy loop has, and deadlines can bear it."""
 
 OVERDUE = 1 * SECOND
 """A deadline this old is judged by whoever comes by: it means that the pulse is stuck."""
@@ -49,7 +49,7 @@ class Monitor:
         self._clock = clock
         self._telemetry = telemetry
         self._sinks = list(sinks)
-        self._expected = clock.now().mono  # when the pulse will beat next
+        self._expected = Mono(clock.now().mono + PULSE)  # something of ours will have run by then
         self._lags: deque[int] = deque([0], maxlen=_LAG_SAMPLES)
         telemetry.event_loop_lag.set_function(lambda: max(self._lags) / SECOND)
 
@@ -78,22 +78,18 @@ class Monitor:
         self._enter()
         for _ in range(_TURNS_FOR_FRAMES):
             await asyncio.sleep(0)
-        now = self._enter()
-        while self._advance(now):
-            self._expected = Mono(now.mono + PULSE)
+        while self._advance(now := self._enter()):
             await asyncio.sleep(0)
-            now = self._enter()
         return now
 
     async def run(self) -> None:
         """Judge in time, for ever: wakes for the next deadline, and at least every `PULSE`."""
         while True:
-            now = self._clock.now()
+            now = self._enter()
             following = self.fleet.next_deadline()
             pause = PULSE if following is None else min(PULSE, max(SHORTEST_PULSE, following - now.mono))
-            self._expected = Mono(now.mono + pause)
             await self._clock.sleep(pause / SECOND)
-            self._lags.append(max(0, self._clock.now().mono - self._expected))
+            self._lags.append(max(0, self._clock.now().mono - now.mono - pause))
             try:
                 await self.settle()
             except Exception:
@@ -137,6 +133,7 @@ class Monitor:
     def _enter(self) -> Now:
         now = self._clock.now()
         late = now.mono - self._expected
+        self._expected = Mono(now.mono + PULSE)
         if late > STALL:
             self._stalled(late, now)
         following = self.fleet.next_deadline()
@@ -151,7 +148,6 @@ class Monitor:
 
     def _stalled(self, lag: int, now: Now) -> None:
         logger.warning("The exporter stood still for %.1f s; deadlines are extended by it", lag / SECOND)
-        self._expected = now.mono
         self._telemetry.stall_seconds.inc(lag / SECOND)
         self.fleet.receive(Stall(lag), now)
 
