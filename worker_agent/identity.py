@@ -28,6 +28,11 @@ def readable_name(host: str, port: int) -> str:
     return f"{quality}-{animal}-{digest[2:4].hex()}"
 
 
+def worker_name(settings: WorkerSettings) -> str:
+    """The name that was given, else one that stays with host and port."""
+    return settings.worker_name or readable_name(settings.worker_host, settings.worker_port)
+
+
 @dataclass(frozen=True)
 class Identity:
     """One process of a worker. `boot_id` is new in each process, the rest survives a restart."""
@@ -43,8 +48,7 @@ class Identity:
 
     @property
     def name(self) -> str:
-        settings = self.settings
-        return settings.worker_name or readable_name(settings.worker_host, settings.worker_port)
+        return worker_name(self.settings)
 
     def registration(self) -> dict[str, object]:
         """The JSON body of `POST /register`; what is not known stays away."""

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from worker_agent import logs
 from worker_agent.agent import Agent
 from worker_agent.environment import SettingsError, load
+from worker_agent.identity import worker_name
 from worker_agent.settings import WorkerSettings
 
 WRONG_SETTINGS = 2
@@ -34,7 +35,7 @@ def create_app(settings: WorkerSettings) -> FastAPI:
         digest = b""
         for _ in range(min(max(rounds, 1), 100_000)):
             digest = hashlib.sha256(digest).digest()
-        return {"worker": settings.worker_name, "host": settings.worker_host, "result": digest.hex()}
+        return {"worker": worker_name(settings), "host": settings.worker_host, "result": digest.hex()}
 
     return app
 

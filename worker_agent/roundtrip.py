@@ -6,6 +6,8 @@ from collections import deque
 from typing import NamedTuple
 
 KEPT = 8
+DRIFT = 0.01
+"""Seconds that two honest clocks may part within eight samples."""
 
 
 class Sample(NamedTuple):
@@ -36,7 +38,7 @@ class RoundTrips:
         lead = ((sent - exporter_received) + (received - exporter_sent)) / 2
         # The truth lies within half a round trip of each sample. Two samples that cannot both be
         # right mean that the exporter's clock was set, and the newer one is right.
-        if any(abs(lead - old.lead) > (rtt + old.rtt) / 2 for old in self._samples):
+        if any(abs(lead - old.lead) > (rtt + old.rtt) / 2 + DRIFT for old in self._samples):
             self._samples.clear()
         self._samples.append(Sample(rtt, lead))
         return rtt
