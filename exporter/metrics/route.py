@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from fastapi import APIRouter
+from fastapi.requests import Request
+from fastapi.responses import Response, StreamingResponse
 
-from exporter.clock import Clock
 from exporter.core.model import SECOND
 from exporter.telemetry import Telemetry
 
@@ -18,13 +18,13 @@ from .source import Source
 _NEVER = re.compile(r"q=0(\.0*)?", re.IGNORECASE)
 
 
-def metrics_endpoint(
-    renderer: Renderer, source: Source, telemetry: Telemetry, clock: Clock
-) -> Callable[[Request], Awaitable[Response]]:
-    """A Starlette endpoint that answers with the source as it stands."""
+def routes(source: Source, renderer: Renderer, telemetry: Telemetry) -> APIRouter:
+    router = APIRouter()
 
+    @router.get("/metrics", response_class=Response)
     async def metrics(request: Request) -> Response:
-        started = clock.now().mono
+        """What Prometheus scrapes: text or OpenMetrics by `Accept`, compressed by `Accept-Encoding`."""
+        started = source.now().mono
         exposition = await renderer.render(source, ",".join(request.headers.getlist("accept")))
         headers = {"Content-Type": exposition.content_type, "Vary": "Accept, Accept-Encoding"}
         pieces = exposition.pieces
@@ -32,10 +32,10 @@ def metrics_endpoint(
             pieces = (await exposition.gzipped(),)
             headers["Content-Encoding"] = "gzip"
         headers["Content-Length"] = str(sum(map(len, pieces)))
-        telemetry.scrape_duration.observe((clock.now().mono - started) / SECOND)
+        telemetry.scrape_duration.observe((source.now().mono - started) / SECOND)
         return StreamingResponse(_one_by_one(pieces), headers=headers)
 
-    return metrics
+    return router
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -6,24 +6,30 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from exporter.core.groups import GroupRow
-from exporter.core.model import Facts, Reason, Row, Status, Wall
+from exporter.core.model import Facts, Now, Reason, Row, Status, Wall
 
 
 class Source(Protocol):
     """The fleet as it stands while it is asked."""
 
-    @property
-    def max_workers(self) -> int:
-        """How many workers the registry has room for."""
+    def now(self) -> Now:
+        """The time, to measure by."""
 
     def walk(self) -> AsyncIterator[Sequence[Row]]:
-        """Every worker once, at most `TURN` at a time, leaving the event loop to others in between."""
+        """Every worker once, at most `TURN` at a time, leaving the event loop to others in between.
+
+        Brings the fleet up to now first, so what is asked for afterwards is as new.
+        """
 
     def groups(self) -> Sequence[GroupRow]:
         """Every group once."""
 
     def warming_up(self) -> bool:
         """Whether restored workers still have time to come back."""
+
+    @property
+    def max_workers(self) -> int:
+        """How many workers the registry has room for."""
 
 
 class Standing(Protocol):
