@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from worker_agent import protocol
@@ -18,6 +19,10 @@ _ANIMALS = (
     *("ibex", "jay", "kestrel", "lark", "lynx", "marten", "newt", "ocelot", "otter", "owl", "panda"),
     *("plover", "puffin", "raven", "robin", "seal", "stork", "swan", "tapir", "wren", "yak"),
 )
+
+
+# An exporter takes printable ASCII; a version with a space is no reason to stay unmonitored.
+_NOT_IN_A_VERSION = re.compile(r"[^!-~]+")
 
 
 def readable_name(host: str, port: int) -> str:
@@ -61,7 +66,7 @@ class Identity:
             "worker_id": settings.worker_id,
             "boot_id": self.boot_id,
             "started_at": self.started_at,
-            "version": self.version,
+            "version": None if self.version is None else _NOT_IN_A_VERSION.sub("-", self.version)[:100],
             "metrics_path": self.metrics_path,
             "heartbeat_interval": settings.heartbeat_interval,
             "heartbeat_timeout": settings.heartbeat_timeout,

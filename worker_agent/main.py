@@ -95,3 +95,7 @@ def __getattr__(name: str) -> FastAPI:
     if name == "app":
         return _app()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ from worker_agent.environment import Environment, LogFormat, LogLevel
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600.0)]
 HostName = Annotated[str, Field(min_length=1, max_length=253)]
-Label = Annotated[str, Field(min_length=1, max_length=128)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class WorkerSettings(Environment):
@@ -22,19 +22,35 @@ class WorkerSettings(Environment):
     What is None is left to the exporter: it makes the id and hands out interval and timeout.
     """
 
-    worker_name: Label | None = None
-    worker_host: HostName = Field(default_factory=socket.gethostname)
-    worker_port: Port = 8001
-    worker_id: Label | None = None
-    worker_group: Label = "default"
-    manager_host: HostName = "localhost"
-    manager_port: Port = 8000
-    manager_url: str | None = None
-    heartbeat_interval: Seconds | None = None
-    heartbeat_timeout: Seconds | None = None
-    worker_leave_on_shutdown: bool = False
-    log_level: LogLevel = "INFO"
-    log_format: LogFormat = "console"
+    worker_name: Name | None = Field(
+        None, description="Shown everywhere; left out, one is derived that stays with host and port"
+    )
+    worker_host: HostName = Field(
+        default_factory=socket.gethostname, description="The host it is known and scraped by"
+    )
+    worker_port: Port = Field(8001, description="The port it is known and scraped by")
+    worker_id: Name | None = Field(
+        None, description="Its identity; left out, the exporter derives one from group, name, host and port"
+    )
+    worker_group: Name = Field(
+        "default", description="Workers that do the same: alerts tell how many are left"
+    )
+    manager_host: HostName = Field("localhost", description="Host of the exporter")
+    manager_port: Port = Field(8000, description="Its port")
+    manager_url: str | None = Field(
+        None, description="Both in one, for https or a path: `https://monitoring.example/heartbeat`"
+    )
+    heartbeat_interval: Seconds | None = Field(
+        None, description="Seconds between heartbeats; left out, what the exporter hands out"
+    )
+    heartbeat_timeout: Seconds | None = Field(
+        None, description="Seconds of silence that mean it is down; left out, what the exporter hands out"
+    )
+    worker_leave_on_shutdown: bool = Field(
+        False, description="A clean stop removes the worker at once: for scaling down"
+    )
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    log_format: LogFormat = Field("console", description="console, logfmt or json")
 
     @field_validator("manager_url")
     @classmethod

@@ -34,25 +34,33 @@ class Worker(Protocol):
 def add_health_routes(app: FastAPI, worker: Worker) -> None:
     """Add `/health`, `/health/live`, `/health/ready` and `/health/startup`."""
 
+    def about(status: object) -> dict[str, object]:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {
+            "status": status,
+            "timestamp": now,
+            "uptime": round(worker.uptime, 3),
+            "version": worker.version,
+        }
+
     async def health() -> JSONResponse:
         exporter = exporter_check(worker)
-        return JSONResponse(
-            {
-                "status": exporter["status"],
-                **_when(worker),
-                "version": worker.version,
-                "checks": {"exporter": exporter},
-            }
-        )
+        return JSONResponse({**about(exporter["status"]), "checks": {"exporter": exporter}})
 
     async def live() -> JSONResponse:
-        return JSONResponse({"status": "alive", **_when(worker)})
+        return JSONResponse(about("alive"))
 
     async def ready() -> JSONResponse:
-        return _yes_or_no(worker, worker.ready, "ready", "not_ready")
+        if worker.ready:
+            return JSONResponse(about("ready"))
+        return JSONResponse(
+            {**about("not_ready"), "error": "stopping" if worker.started else NOT_STARTED}, 503
+        )
 
     async def startup() -> JSONResponse:
-        return _yes_or_no(worker, worker.started, "started", "starting")
+        if worker.started:
+            return JSONResponse(about("started"))
+        return JSONResponse({**about("starting"), "error": NOT_STARTED}, 503)
 
     for path, endpoint in (
         ("/health", health),
@@ -71,12 +79,3 @@ def exporter_check(worker: Worker) -> dict[str, object]:
         return {"status": "healthy", "details": details, "error": None}
     error = (statistics.problem or "not connected yet") if worker.started else NOT_STARTED
     return {"status": "degraded", "details": details, "error": error}
-
-
-def _yes_or_no(worker: Worker, yes: bool, word: str, otherwise: str) -> JSONResponse:
-    return JSONResponse({"status": word if yes else otherwise, **_when(worker)}, 200 if yes else 503)
-
-
-def _when(worker: Worker) -> dict[str, object]:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"timestamp": now, "uptime": round(worker.uptime, 3)}
