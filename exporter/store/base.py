@@ -10,6 +10,7 @@ after the other.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -41,6 +42,23 @@ class Owner(NamedTuple):
     def __str__(self) -> str:
         return f"pid {self.pid} on {self.host}"
 
+    @property
+    def name(self) -> str:
+        """What records say of who wrote them."""
+        return f"{self.host}:{self.pid}"
+
+    def to_json(self) -> str:
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Owner:
+        """Read a lease; one that cannot be read still has a holder, and the text is all we know of it."""
+        try:
+            data = json.loads(text)
+            return cls(str(data["host"]), int(data["pid"]), str(data["token"]))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return cls(f"an unknown host, its lease being {text[:80]!r}", 0, "")
+
 
 def this_process() -> Owner:
     return Owner(socket.gethostname(), os.getpid(), secrets.token_hex(8))
@@ -60,14 +78,14 @@ class StoreError(Exception):
     permanent: bool = False
 
     def __str__(self) -> str:
-        return f"{self.where}: {_ATTEMPTS[self.operation]}: {self.problem}"
+        return f"{self.where} {_ATTEMPTS[self.operation]}: {self.problem}"
 
 
 _ATTEMPTS = {
-    Operation.LOAD: "cannot load the workers",
-    Operation.SAVE: "cannot save workers",
-    Operation.FORGET: "cannot delete forgotten workers",
-    Operation.LEASE: "cannot get hold of the store",
+    Operation.LOAD: "cannot give back the workers",
+    Operation.SAVE: "cannot take workers",
+    Operation.FORGET: "cannot forget workers",
+    Operation.LEASE: "cannot be opened or claimed",
 }
 
 

@@ -63,8 +63,8 @@ class Encoder:
         for worker_id in ids:
             self._fragments.pop(worker_id, None)
 
-    def encode(self, record: Record) -> bytes:
-        """One JSON object in UTF-8. ValueError for a number that is not finite."""
+    def encode(self, record: Record) -> str:
+        """One JSON object. ValueError for a number that is not finite."""
         facts, totals, last_heartbeat = record.facts, record.totals, record.last_heartbeat
         if not isfinite(record.last_seen + (last_heartbeat or 0.0)):
             raise ValueError(f"a time of worker {facts.worker_id} is not finite")
@@ -87,7 +87,7 @@ class Encoder:
             f'"last_seen_timestamp":{record.last_seen!r},"heartbeats":{totals.heartbeats},'
             f'"missed_heartbeats":{totals.missed},"restarts":{totals.restarts},"up_nanoseconds":{totals.up},'
             f'"down_nanoseconds":{{{down}}},{known.tail}{self._stamp}'
-        ).encode()
+        )
 
 
 def rfc3339(at: Wall) -> str:

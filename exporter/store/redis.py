@@ -1,0 +1,231 @@
+"""The store in Redis (or Valkey): the default. docs/store.md describes its keys.
+
+Whatever is written is written by a script: lease, marker and data in one round trip. So an exporter
+that was frozen while another took over finds the lease gone in the same instant in which it would
+have written. Nothing here is newer than Redis 7.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from exporter.core.model import Record, Transition
+from exporter.store import scripts
+from exporter.store.base import (
+    BATCH,
+    LEASE_SECONDS,
+    TRANSITIONS_KEPT,
+    Batch,
+    Loaded,
+    Memory,
+    Owner,
+    Quarantined,
+    Saved,
+    StoreError,
+    this_process,
+)
+from exporter.store.codec import Encoder, decode, rfc3339
+from exporter.store.fields import Corrupt
+from exporter.telemetry import Operation
+
+WORKERS = "workers"
+TRANSITIONS = "heartbeat:transitions"
+QUARANTINE = "heartbeat:quarantine"
+MARKER = "heartbeat:marker"
+LEASE = "heartbeat:lease"
+
+TYPES = {WORKERS: "hash", TRANSITIONS: "stream", QUARANTINE: "hash", MARKER: "hash", LEASE: "string"}
+
+TIMEOUT = 2.0
+"""Seconds for an answer. A lease outlives a few of these."""
+
+_STEP = 50
+"""Records decoded before others get the event loop: about a millisecond."""
+
+_LEASE_MS = round(LEASE_SECONDS * 1000)
+
+
+class RedisStore:
+    """Records in the hash `workers`, one field for each worker.
+
+    `url` is redis://, rediss:// or unix://; ValueError if it is not. Options in its query are
+    redis-py's, as in `?ssl_ca_certs=...`.
+    """
+
+    def __init__(self, url: str, owner: Owner | None = None) -> None:
+        given: dict[str, Any] = dict(parse_url(url))
+        self.where = _where(given)
+        self._owner = owner or this_process()
+        self._lease = self._owner.to_json()
+        self._encoder = Encoder(self._owner.name)
+        self._epoch = 0
+        self._acknowledged = 0  # the number of the last save that Redis confirmed, 0 before the first
+        self._pool = BlockingConnectionPool(
+            **{
+                "socket_timeout": TIMEOUT,
+                "socket_connect_timeout": TIMEOUT,
+                "health_check_interval": 0,  # every operation is checked, and the journal has the patience
+                **given,
+                "max_connections": 2,
+                "timeout": TIMEOUT,
+                # A connection that Redis closed while it was idle is no outage; all else the journal sees.
+                "retry": Retry(NoBackoff(), 1, (exceptions.ConnectionError,)),
+                "protocol": 2,  # needs no HELLO, and nothing that version 3 adds is used
+                "decode_responses": False,  # what cannot be read has to be put aside as it is
+                "client_name": "heartbeat-exporter",
+                "driver_info": None,  # or redis-py sends CLIENT SETINFO, which is of Redis 7.2
+            }
+        )
+        self._redis = Redis(connection_pool=self._pool)
+
+    async def open(self) -> None:
+        """Redis may be away; only an address that makes no sense is an error."""
+        try:
+            self._pool.make_connection()  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError) as error:
+            raise StoreError(
+                self.where, Operation.LEASE, f"wrong address: {error}", permanent=True
+            ) from error
+
+    async def acquire(self) -> Owner | None:
+        async with self._translated(Operation.LEASE):
+            holder, self._epoch = await self._run(
+                scripts.ACQUIRE, (LEASE, MARKER), self._lease, _LEASE_MS, self._epoch
+            )
+        self._encoder.stamp(self._epoch)
+        return Owner.from_json(holder) if holder else None
+
+    async def load(self) -> AsyncIterator[Loaded]:
+        cursor = 0
+        while True:
+            async with self._translated(Operation.LOAD):
+                cursor, found = await self._command("HSCAN", WORKERS, cursor, "COUNT", BATCH)
+            texts = list(found.items())
+            for start in range(0, len(texts), _STEP):
+                yield await self._read(texts[start : start + _STEP])
+                await asyncio.sleep(0)
+            if cursor == 0:
+                return
+
+    async def _read(self, texts: list[tuple[bytes, bytes]]) -> Loaded:
+        records: list[Record] = []
+        corrupt: dict[bytes, str] = {}
+        for field, text in texts:
+            try:
+                records.append(decode(field.decode(), text))
+            except (Corrupt, UnicodeDecodeError) as error:
+                corrupt[field] = str(error)
+        if not corrupt:
+            return Loaded(tuple(records))
+        outcome = await self._quarantine(list(corrupt))
+        return Loaded(
+            tuple(records),
+            tuple(
+                Quarantined(field.decode(errors="backslashreplace"), why + outcome)
+                for field, why in corrupt.items()
+            ),
+        )
+
+    async def _quarantine(self, fields: list[bytes]) -> str:
+        """Put records aside. Where that fails they stay where they are, and the rest still loads."""
+        try:
+            async with self._translated(Operation.LOAD):
+                await self._run(scripts.QUARANTINE, (WORKERS, QUARANTINE), *fields)
+        except StoreError as error:
+            return f" (not put aside: {error.problem})"
+        return ""
+
+    async def save(self, batch: Batch) -> Saved:
+        encode = self._encoder.encode
+        arguments: list[str | bytes | int] = [self._lease, _LEASE_MS, self._owner.token, self._epoch]
+        arguments += [self._acknowledged, TRANSITIONS_KEPT, len(batch.forgotten), len(batch.records)]
+        arguments += batch.forgotten
+        for record in batch.records:
+            arguments += (record.facts.worker_id, encode(record))
+        for transition in batch.transitions:
+            arguments += _flat(transition)
+        async with self._translated(Operation.SAVE if batch.records else Operation.FORGET):
+            holder, memory, number = await self._run(
+                scripts.SAVE, (WORKERS, TRANSITIONS, MARKER, LEASE), *arguments
+            )
+        if holder:
+            ids = [record.facts.worker_id for record in batch.records]
+            return Saved((*ids, *batch.forgotten), Owner.from_json(holder))
+        self._acknowledged = number
+        self._encoder.forget(batch.forgotten)
+        return Saved(memory=Memory(memory.decode()))
+
+    async def release(self) -> None:
+        async with self._translated(Operation.LEASE):
+            await self._run(scripts.RELEASE, (LEASE,), self._lease)
+
+    async def close(self) -> None:
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._pool.aclose()
+
+    async def _run(self, script: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> Any:
+        # The whole text each time: it is short beside a batch, and a Redis that restarted knows no hashes.
+        return await self._command("EVAL", script, len(keys), *keys, *arguments)
+
+    async def _command(self, *words: str | bytes | int) -> Any:
+        return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    @contextlib.asynccontextmanager
+    async def _translated(self, operation: Operation) -> AsyncIterator[None]:
+        """The one place where errors of redis-py become ours."""
+        try:
+            yield
+        except (exceptions.RedisError, OSError) as error:
+            if "WRONGTYPE" in str(error):
+                raise StoreError(self.where, operation, await self._wrong_types(), permanent=True) from error
+            raise StoreError(self.where, operation, _problem(error), _is_permanent(error)) from error
+
+    async def _wrong_types(self) -> str:
+        """Which of our keys hold something else, for Redis does not say."""
+        wrong = []
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            for key, expected in TYPES.items():
+                found = (await self._command("TYPE", key)).decode()
+                if found not in ("none", expected):
+                    wrong.append(f"key `{key}` holds a {found}, expected a {expected}")
+        what = "; ".join(wrong) or "a key holds another type than expected"
+        return f"{what}: something else uses this database; rename that key, or choose another REDIS_DB"
+
+
+def _where(given: dict[str, Any]) -> str:
+    database = given.get("db", 0)
+    if "path" in given:
+        return f"Redis at unix:{given['path']}, database {database}"
+    return f"Redis at {given.get('host', 'localhost')}:{given.get('port', 6379)}/{database}"
+
+
+def _flat(transition: Transition) -> Iterator[str]:
+    """In the order in which the script names them."""
+    yield from (transition.worker_id, transition.worker, transition.group, transition.from_name)
+    yield from (transition.to_name, transition.reason, rfc3339(transition.at), repr(transition.at))
+
+
+def _problem(error: Exception) -> str:
+    match error:
+        case exceptions.OutOfMemoryError():
+            return "Redis is full (maxmemory is reached and nothing may be evicted)"
+        case exceptions.TimeoutError() | TimeoutError():
+            return f"no answer within {TIMEOUT:g} s"
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _is_permanent(error: Exception) -> bool:
+    return isinstance(
+        error,
+        exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.NoPermissionError,
+    )

@@ -1,0 +1,78 @@
+"""What Redis runs for us, in Lua. A script runs whole or, when a command in it fails, up to there.
+
+Reads come first, then the marker: a Redis that is full refuses that, as the first write, and so
+refuses the script before it has changed anything.
+"""
+
+# KEYS lease, marker  ARGV lease, its time to live in ms, epoch so far  ->  {holder or '', epoch}
+# Extending writes nothing new, so a full Redis does not cost us the lease.
+ACQUIRE = """
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return {'', tonumber(ARGV[3])}
+end
+if holder then return {holder, tonumber(ARGV[3])} end
+local last = tonumber(redis.call('HGET', KEYS[2], 'epoch')) or 0
+local epoch = math.max(last, tonumber(ARGV[3])) + 1
+redis.call('HSET', KEYS[2], 'epoch', epoch)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {'', epoch}
+"""
+
+# KEYS lease  ARGV lease
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return ''
+"""
+
+# KEYS workers, quarantine  ARGV fields
+QUARANTINE = """
+for _, field in ipairs(ARGV) do
+  local text = redis.call('HGET', KEYS[1], field)
+  if text then
+    redis.call('HSET', KEYS[2], field, text)
+    redis.call('HDEL', KEYS[1], field)
+  end
+end
+return ''
+"""
+
+# KEYS workers, transitions, marker, lease
+# ARGV lease, its time to live in ms, token, epoch, number of the last save that was confirmed,
+#      transitions to keep, count of forgotten, count of records,
+#      forgotten ids, pairs of id and record, transitions of eight values
+# ->   {holder or '', memory, number of this save}
+# The marker holds who saved last, how often, and how many workers there were afterwards: whatever
+# else changed the hash (a flush, an eviction, an older snapshot, a hand) shows in one of them.
+SAVE = """
+local holder = redis.call('GET', KEYS[4])
+if holder and holder ~= ARGV[1] then return {holder, '', 0} end
+local mark = redis.call('HMGET', KEYS[3], 'owner', 'saves', 'workers')
+local confirmed = tonumber(ARGV[5])
+local saves = tonumber(mark[2]) or 0
+local memory = 'whole'
+if confirmed > 0 then
+  if mark[1] ~= ARGV[3] then memory = 'nothing'
+  elseif saves < confirmed or tonumber(mark[3]) ~= redis.call('HLEN', KEYS[1]) then memory = 'behind' end
+end
+if mark[1] ~= ARGV[3] then saves = 0 end
+saves = math.max(saves, confirmed) + 1
+redis.call('HSET', KEYS[3], 'owner', ARGV[3], 'epoch', ARGV[4], 'saves', saves)
+if holder then redis.call('PEXPIRE', KEYS[4], ARGV[2])
+else redis.call('SET', KEYS[4], ARGV[1], 'PX', ARGV[2]) end
+local at = 9
+local forgotten = tonumber(ARGV[7])
+if forgotten > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, at, at + forgotten - 1)) end
+at = at + forgotten
+local records = 2 * tonumber(ARGV[8])
+if records > 0 then redis.call('HSET', KEYS[1], unpack(ARGV, at, at + records - 1)) end
+at = at + records
+redis.call('HSET', KEYS[3], 'workers', redis.call('HLEN', KEYS[1]))
+for i = at, #ARGV, 8 do
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*',
+    'worker_id', ARGV[i], 'worker', ARGV[i + 1], 'group', ARGV[i + 2], 'from', ARGV[i + 3],
+    'to', ARGV[i + 4], 'reason', ARGV[i + 5], 'at', ARGV[i + 6], 'timestamp', ARGV[i + 7])
+end
+return {'', memory, saves}
+"""
