@@ -205,7 +205,7 @@ def _expectation(detail: ErrorDetails) -> str:
     for prefix, instead in _PHRASES:
         if message.startswith(prefix):
             message = instead + message.removeprefix(prefix)
-    return message.partition(", unable to parse")[0]
+    return message.partition(", unable to ")[0]
 
 
 def _shown(model: type[Environment], name: str, value: object) -> str:

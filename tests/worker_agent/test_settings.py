@@ -1,0 +1,113 @@
+"""A worker's settings."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from worker_agent.environment import SettingsError, load
+from worker_agent.settings import WorkerSettings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(bare_environment: None) -> None:
+    """No settings but a test's own."""
+
+
+def test_defaults() -> None:
+    """With nothing set a worker looks for its exporter on this machine."""
+    settings = load(WorkerSettings)
+    assert settings.model_dump() == {
+        "worker_name": None,
+        "worker_host": socket.gethostname(),
+        "worker_port": 8001,
+        "worker_id": None,
+        "worker_group": "default",
+        "manager_host": "localhost",
+        "manager_port": 8000,
+        "manager_url": None,
+        "heartbeat_interval": None,
+        "heartbeat_timeout": None,
+        "worker_leave_on_shutdown": False,
+        "log_level": "INFO",
+        "log_format": "console",
+    }
+    assert settings.exporter_url == "http://localhost:8000"
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"MANAGER_HOST": "exporter", "MANAGER_PORT": "9000"}, "http://exporter:9000"),
+        ({"MANAGER_HOST": "fd00::1"}, "http://[fd00::1]:8000"),
+        ({"MANAGER_PORT": "tcp://10.0.0.1:8000"}, "http://localhost:8000"),
+        ({"MANAGER_URL": "https://mon.example/heartbeat/"}, "https://mon.example/heartbeat"),
+        ({"MANAGER_URL": "http://[::1]:1", "MANAGER_HOST": "ignored"}, "http://[::1]:1"),
+    ],
+)
+def test_exporter_url(variables: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host and port, or one URL with https and a path."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert load(WorkerSettings).exporter_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "exporter:8000",
+        "ftp://exporter",
+        "http://",
+        "https://:80",
+        "http://u:p@exporter",
+        "http://x:0",
+        "http://x/?a=1",
+        "http://x/#a",
+        "http://x:99999",
+        "http://[::1",
+    ],
+)
+def test_bad_url(url: str) -> None:
+    """Anything but a plain base URL is refused."""
+    with pytest.raises(SettingsError) as caught:
+        load(WorkerSettings, manager_url=url)
+    [problem] = caught.value.problems
+    assert (problem.key, problem.expected) == (
+        "MANAGER_URL",
+        "must be http:// or https://, a host and at most a port and a path",
+    )
+    assert problem.value == url.replace("u:p@", "u:****@")
+
+
+def test_all_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wrong setting is named with its value and what is expected."""
+    for name, value in {
+        "WORKER_NAME": "n" * 101,
+        "WORKER_PORT": "0",
+        "MANAGER_PORT": "http",
+        "HEARTBEAT_INTERVAL": "0.01",
+        "HEARTBEAT_TIMEOUT": "inf",
+        "WORKER_LEAVE_ON_SHUTDOWN": "perhaps",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load(WorkerSettings)
+    assert str(caught.value).splitlines() == [
+        f"WORKER_NAME={'n' * 97}...: must have at most 100 characters",
+        "WORKER_PORT=0: must be greater than or equal to 1",
+        "MANAGER_PORT=http: must be a valid integer",
+        "HEARTBEAT_INTERVAL=0.01: must be greater than or equal to 0.1",
+        "HEARTBEAT_TIMEOUT=inf: must be a finite number",
+        "WORKER_LEAVE_ON_SHUTDOWN=perhaps: must be a valid boolean",
+    ]
+
+
+@pytest.mark.parametrize(("timeout", "valid"), [(4.9, False), (5.0, False), (5.1, True), (None, True)])
+def test_timeout_above_interval(timeout: float | None, valid: bool) -> None:
+    """A timeout not above the interval would declare every worker down."""
+    if valid:
+        assert load(WorkerSettings, heartbeat_interval=5, heartbeat_timeout=timeout)
+    else:
+        with pytest.raises(SettingsError, match=rf"^HEARTBEAT_TIMEOUT={timeout:g}: must be above"):
+            load(WorkerSettings, heartbeat_interval=5, heartbeat_timeout=timeout)
