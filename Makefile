@@ -32,8 +32,9 @@ format: $(VENV)/dev-installed ## Mend what can be mended by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/dev-installed ## Write again what is generated: metrics reference, dashboards
+docs: $(VENV)/dev-installed ## Write again what is generated: references, dashboards
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
+	$(BIN)/python scripts/settings_reference.py > docs/settings.md
 	$(BIN)/python -m grafana.source
 
 clean: ## Remove what was installed and what was left by tools

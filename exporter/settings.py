@@ -65,3 +65,10 @@ class Settings(Environment):
             retention=round(self.worker_retention * SECOND),
             stopped_retention=round(self.stopped_worker_retention * SECOND),
         )
+
+    def redis_address(self) -> str:
+        """The Redis to use, as a URL. It may hold a password."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"redis://{host}:{self.redis_port}/{self.redis_db}"
