@@ -1,0 +1,256 @@
+"""From the fleet to text: what is shown, what is kept, and who is let in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from exporter.core.events import Close, Delete, Goodbye
+from exporter.core.lifecycle import POSSIBLE_CHANGES
+from exporter.core.model import Connection, Reason, Row, Status, Totals, Wall, WorkerId
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.render import Renderer
+from exporter.telemetry import Telemetry
+from tests.exporter.metrics.sources import OPENMETRICS, TEXT, Listed, Watched, rendered, row, samples
+from tests.support.fleets import beat, connect, register
+from worker_agent.protocol import Heartbeat
+
+GOLDEN = Path(__file__).with_name("small_fleet.txt")
+
+
+def small_fleet() -> Watched:
+    """One worker that is up and has told all it can tell, and one that was lost and knows nothing."""
+    watched = Watched()
+    watched.happen(
+        register("w1", name="Worker 1", version="1.4.0", started_at=1_699_999_990.25),
+        connect("w1", 1),
+        beat("w1", 1),
+        register("w2", name='Worker "2"', host="::1", boot_id=None),
+        connect("w2", 2),
+        beat("w2", 2),
+    )
+    watched.after(5)
+    measured = Heartbeat(sent_at=watched.clock.now().wall, rtt=0.0015, clock_offset=0.002, loop_lag=0.00025)
+    watched.happen(beat("w1", 1, measured))
+    watched.happen(Close(WorkerId("w2"), Connection(2)))
+    watched.after(11.5)
+    watched.happen(beat("w1", 1))
+    watched.after(0.25)
+    return watched
+
+
+async def test_the_text_of_a_small_fleet() -> None:
+    """All metrics of the fleet, its one group and its two workers, to the letter."""
+    assert await rendered(small_fleet()) == GOLDEN.read_text()
+
+
+async def test_openmetrics_differs_in_the_names_of_counters_and_in_its_end() -> None:
+    """Every line but those is the same in both formats."""
+    expected = [
+        line.replace("_total ", " ", 1) if line.startswith("#") else line
+        for line in GOLDEN.read_text().splitlines()
+    ]
+    text = await rendered(small_fleet(), OPENMETRICS)
+    assert text.splitlines() == [*expected, "# EOF"]
+
+
+async def test_the_exporters_own_counters_come_after_the_fleet() -> None:
+    """Both are in one answer, which in OpenMetrics ends once."""
+    telemetry = Telemetry(CollectorRegistry())
+    text = await rendered(Listed([row()]), OPENMETRICS, Renderer(telemetry.registry))
+    assert text.index("heartbeat_worker_up{") < text.index("\nheartbeat_connections_opened_total 0.0")
+    assert text.count("# EOF") == 1
+    assert text.endswith("# EOF\n")
+    assert "_created" not in text
+
+
+@pytest.mark.parametrize("status", Status)
+async def test_up_is_1_exactly_while_alive(status: Status) -> None:
+    """Of the statuses exactly one is 1, and only that of an alive worker goes with up."""
+    text = await rendered(Listed([row(status=status)]))
+    [up] = samples(text, "heartbeat_worker_up")
+    assert up.endswith(" 1") is (status is Status.ALIVE)
+    shown = samples(text, "heartbeat_worker_status")
+    assert [line.endswith("1") for line in shown] == [each is status for each in Status]
+
+
+async def test_a_new_group_has_every_change_that_can_happen_at_0() -> None:
+    """So that the first of each kind is seen by rate() and not lost as the start of a series."""
+    watched = Watched()
+    watched.happen(register("w1", group="g"))
+    shown = samples(await rendered(watched), "heartbeat_status_changes_total")
+    assert [line.rsplit(" ", 1)[1] for line in shown] == ["1"] + ["0"] * (len(POSSIBLE_CHANGES) - 1)
+    assert shown[0] == (
+        'heartbeat_status_changes_total{group="g",from="none",to="registered",reason="registered"} 1'
+    )
+
+
+async def test_a_group_scaled_to_nothing_is_seen_as_0() -> None:
+    """Its series stay until the retention time after its last worker."""
+    watched = Watched()
+    watched.happen(register("w1", group="g"), connect("w1", 1))
+    watched.happen(Goodbye(WorkerId("w1"), Connection(1), leave=True))
+    text = await rendered(watched)
+    assert samples(text, "heartbeat_worker_up") == []
+    assert samples(text, "heartbeat_workers") == [
+        f'heartbeat_workers{{group="g",status="{status}"}} 0' for status in Status
+    ]
+    watched.after(86_401)
+    assert samples(await rendered(watched), "heartbeat_workers") == []
+
+
+async def test_a_name_without_utf8_costs_a_question_mark_and_not_the_scrape() -> None:
+    """Half a surrogate pair is valid in JSON."""
+    text = await rendered(Listed([row(about={"name": "half \ud83d", "group": "\ud83d"})]))
+    assert samples(text, "heartbeat_worker_up") == [
+        'heartbeat_worker_up{worker_id="w1",worker="half ?",group="?"} 0'
+    ]
+
+
+rows_of_few_workers = st.lists(
+    st.builds(
+        lambda number, name, status, reason, since, restarts: row(
+            f"w{number}",
+            about={"name": name},
+            status=status,
+            reason=reason,
+            since=Wall(since),
+            counted=Totals(restarts=restarts, up=restarts),
+        ),
+        st.integers(0, 3),
+        st.sampled_from(["a", "b"]),
+        st.sampled_from(Status),
+        st.sampled_from(Reason),
+        st.sampled_from([1.0, 2.0]),
+        st.integers(0, 2),
+    ),
+    unique_by=lambda each: each.facts.worker_id,
+    max_size=4,
+)
+
+
+@given(st.lists(st.one_of(rows_of_few_workers, st.none()), max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_what_is_kept_between_scrapes_is_never_seen(scrapes: list[list[Row] | None]) -> None:
+    """Whatever came, changed or left meanwhile: a renderer says what a new one would say.
+
+    None repeats the scrape before, with the same facts.
+    """
+
+    async def compare() -> None:
+        seasoned = Renderer(CollectorRegistry())
+        rows: list[Row] = []
+        for scraped in scrapes:
+            rows = rows if scraped is None else scraped
+            assert await rendered(Listed(rows), TEXT, seasoned) == await rendered(Listed(rows))
+
+    asyncio.run(compare())
+
+
+async def test_two_formats_at_once_do_not_disturb_each_other() -> None:
+    """Each is complete, while both replace what is kept of the scrape before."""
+    renderer = Renderer(CollectorRegistry())
+    source = Listed([row(f"w{number}") for number in range(500)])
+    await rendered(source, TEXT, renderer)
+    source.rows = [row(f"w{number}", status=Status.ALIVE) for number in range(250, 750)]
+    text, openmetrics = await asyncio.gather(
+        rendered(source, TEXT, renderer), rendered(source, OPENMETRICS, renderer)
+    )
+    assert text == await rendered(source, TEXT)
+    assert openmetrics == await rendered(source, OPENMETRICS)
+
+
+class Gated(Listed):
+    """A source whose walk stops at a gate, and fails if it was told to."""
+
+    def __init__(self) -> None:
+        super().__init__([row()])
+        self.gate = asyncio.Event()
+        self.failing = False
+
+    async def walk(self) -> AsyncIterator[Sequence[Row]]:
+        async for rows in super().walk():
+            await self.gate.wait()
+            if self.failing:
+                raise RuntimeError("no rows")
+            yield rows
+
+
+async def scrapes_under_way(
+    renderer: Renderer, source: Gated, *accepts: str
+) -> list[asyncio.Task[Exposition]]:
+    tasks = [asyncio.create_task(renderer.render(source, accept)) for accept in accepts]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_scrapes_of_the_same_format_share_a_render() -> None:
+    """Whoever comes while one is under way gets its answer; whoever comes later a new one."""
+    renderer, source = Renderer(CollectorRegistry()), Gated()
+    under_way = await scrapes_under_way(renderer, source, TEXT, TEXT, OPENMETRICS, "", OPENMETRICS)
+    assert source.walks == 2
+    source.gate.set()
+    first, second, third, fourth, fifth = await asyncio.gather(*under_way)
+    assert first is second is fourth
+    assert third is fifth
+    assert first is not third
+    assert await renderer.render(source, TEXT) is not first
+    assert source.walks == 3
+
+
+async def test_a_scrape_that_gives_up_does_not_take_the_others_with_it() -> None:
+    """The render goes on for those who still wait."""
+    renderer, source = Renderer(CollectorRegistry()), Gated()
+    impatient, patient = await scrapes_under_way(renderer, source, TEXT, TEXT)
+    impatient.cancel()
+    source.gate.set()
+    assert (await patient).pieces
+    assert impatient.cancelled()
+    assert source.walks == 1
+
+
+async def test_a_render_that_fails_does_not_stay() -> None:
+    """Everybody who shared it is told, and the next scrape starts anew."""
+    renderer, source = Renderer(CollectorRegistry()), Gated()
+    source.failing = True
+    under_way = await scrapes_under_way(renderer, source, TEXT, TEXT)
+    source.gate.set()
+    for result in await asyncio.gather(*under_way, return_exceptions=True):
+        assert isinstance(result, RuntimeError)
+    source.failing = False
+    assert samples(await rendered(source, TEXT, renderer), "heartbeat_worker_up")
+
+
+async def test_others_have_their_turn_between_slices() -> None:
+    """Writing the text of new workers, which takes longest, is interrupted four times in a slice."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    source = Listed([row(f"w{number}") for number in range(1000)])
+    busy = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    turns = 0
+    await rendered(source)
+    assert turns >= 1000 / 50 + 1000 / 200
+    busy.cancel()
+
+
+async def test_a_deleted_worker_is_gone_with_the_next_scrape() -> None:
+    """Neither a 0 nor a stale text stays behind."""
+    watched = small_fleet()
+    renderer = Renderer(CollectorRegistry())
+    assert 'worker_id="w2"' in await rendered(watched, TEXT, renderer)
+    watched.happen(Delete(WorkerId("w2")))
+    assert 'worker_id="w2"' not in await rendered(watched, TEXT, renderer)
