@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the settings models: `python scripts/settings_reference.py > docs/settings.md`."""
+"""Print docs/settings.md, made from the settings models; `make docs` puts it in its place."""
 
 from __future__ import annotations
 
