@@ -64,7 +64,7 @@ def this_process() -> Owner:
     return Owner(socket.gethostname(), os.getpid(), secrets.token_hex(8))
 
 
-@dataclass
+@dataclass(eq=False)  # compared and hashed by identity, as exceptions are
 class StoreError(Exception):
     """A store could not do what it was asked.
 
@@ -89,7 +89,7 @@ _ATTEMPTS = {
 }
 
 
-@dataclass
+@dataclass(eq=False)  # compared and hashed by identity, as exceptions are
 class LeaseHeld(Exception):
     """Another exporter uses this store, and there is one exporter per store."""
 
@@ -109,6 +109,13 @@ class Batch(NamedTuple):
     records: Sequence[Record] = ()
     forgotten: Sequence[WorkerId] = ()
     transitions: Sequence[Transition] = ()
+
+    @property
+    def operation(self) -> Operation:
+        """What has failed if this could not be written; an empty batch extends the lease."""
+        if self.records or self.transitions:
+            return Operation.SAVE
+        return Operation.FORGET if self.forgotten else Operation.LEASE
 
 
 class Memory(StrEnum):

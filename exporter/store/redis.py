@@ -68,7 +68,7 @@ class RedisStore:
         self._lease = self._owner.to_json()
         self._encoder = Encoder(self._owner.name)
         self._epoch = 0
-        self._acknowledged = 0  # the number of the last save that Redis confirmed, 0 before the first
+        self._confirmed = 0  # the number of the last save that Redis confirmed, 0 before the first
         self._pool = BlockingConnectionPool(
             **{
                 "socket_timeout": TIMEOUT,
@@ -147,20 +147,20 @@ class RedisStore:
     async def save(self, batch: Batch) -> Saved:
         encode = self._encoder.encode
         arguments: list[str | bytes | int] = [self._lease, _LEASE_MS, self._owner.token, self._epoch]
-        arguments += [self._acknowledged, TRANSITIONS_KEPT, len(batch.forgotten), len(batch.records)]
+        arguments += [self._confirmed, TRANSITIONS_KEPT, len(batch.forgotten), len(batch.records)]
         arguments += batch.forgotten
         for record in batch.records:
             arguments += (record.facts.worker_id, encode(record))
         for transition in batch.transitions:
             arguments += _flat(transition)
-        async with self._translated(Operation.SAVE if batch.records else Operation.FORGET):
+        async with self._translated(batch.operation):
             holder, memory, number = await self._run(
                 scripts.SAVE, (WORKERS, TRANSITIONS, MARKER, LEASE), *arguments
             )
         if holder:
             ids = [record.facts.worker_id for record in batch.records]
             return Saved((*ids, *batch.forgotten), Owner.from_json(holder))
-        self._acknowledged = number
+        self._confirmed = number
         self._encoder.forget(batch.forgotten)
         return Saved(memory=Memory(memory.decode()))
 

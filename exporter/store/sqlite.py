@@ -95,8 +95,7 @@ class SQLiteStore:
     async def save(self, batch: Batch) -> Saved:
         encode = self._encoder.encode
         records = [(record.facts.worker_id, encode(record)) for record in batch.records]
-        operation = Operation.SAVE if batch.records else Operation.FORGET
-        saved = await self._call(operation, self._save, batch, records)
+        saved = await self._call(batch.operation, self._save, batch, records)
         self._encoder.forget(batch.forgotten)
         return saved
 
