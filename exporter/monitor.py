@@ -37,8 +37,9 @@ STALL = SECOND // 4
 OVERDUE = 1 * SECOND
 """A deadline this old is judged by whoever comes by: it means that the pulse is stuck."""
 
-_TURNS_FOR_FRAMES = 4
-"""Loop turns until a frame that was readable has been received: poll, parse, wake the task, run it."""
+_TURNS_FOR_FRAMES = 3
+"""Turns of the loop, before the one that judges, in which a frame that was readable is parsed, wakes its
+task and is received."""
 
 _LAG_SAMPLES = 15 * SECOND // PULSE
 
@@ -78,8 +79,11 @@ class Monitor:
         self._enter()
         for _ in range(_TURNS_FOR_FRAMES):
             await asyncio.sleep(0)
-        while self._advance(now := self._enter()):
+        more = True
+        while more:
             await asyncio.sleep(0)
+            now = self._enter()
+            more = self._advance(now)
         return now
 
     async def run(self) -> None:

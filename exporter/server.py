@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from exporter.errors import CannotListen, UsageError
 from worker_agent import protocol
 
+logger = logging.getLogger(__name__)
+
 GRACE = 5
 """Seconds that requests in flight get when the exporter is asked to stop."""
 
@@ -44,6 +46,7 @@ def serve(app: FastAPI, address: str) -> None:
         server_header=False,
     )
     logging.getLogger("uvicorn.error").addFilter(_not_each_connection)
+    logger.info("Listening on %s", address)
     uvicorn.Server(config).run(sockets=[listener])
 
 

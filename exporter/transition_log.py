@@ -5,16 +5,24 @@ from __future__ import annotations
 import logging
 
 from exporter.core.effects import Changed, Conflict, Effect
-from exporter.core.model import DOWN, UP, Transition
+from exporter.core.model import DOWN, UP, Reason, Transition
 
 logger = logging.getLogger("exporter.workers")
 
 
 def log_effect(effect: Effect) -> None:
-    """Sink. Going down is a warning; a pending step on the way up is for debugging."""
+    """Sink. A loss is a warning; a pending step on the way up is for debugging."""
     if isinstance(effect, Changed):
         transition = effect.transition
-        logger.log(_level(transition), "%s", _sentence(transition), extra=_fields(transition))
+        logger.log(
+            _level(transition),
+            "%s: %s -> %s (%s)",
+            transition.worker,
+            transition.from_name,
+            transition.to_name,
+            transition.reason,
+            extra=_fields(transition),
+        )
     elif isinstance(effect, Conflict):
         logger.warning(
             "Two processes claim to be worker %s: the later registration has another boot_id while the"
@@ -25,13 +33,9 @@ def log_effect(effect: Effect) -> None:
 
 def _level(transition: Transition) -> int:
     before, after = transition.before, transition.after
-    if after in DOWN and before not in DOWN:
+    if after in DOWN and before not in DOWN and transition.reason is not Reason.SHUTDOWN:
         return logging.WARNING
     return logging.INFO if before is None or after is None or after in DOWN | UP else logging.DEBUG
-
-
-def _sentence(transition: Transition) -> str:
-    return f"{transition.worker} is {transition.to_name} ({transition.reason})"
 
 
 def _fields(transition: Transition) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request
@@ -32,31 +33,32 @@ def invalid_request(telemetry: Telemetry) -> Callable[[Request, Exception], Awai
 
 
 class BodyLimit:
-    """Middleware: no request has a body above `LARGEST_BODY`, whether it says so beforehand or not."""
+    """Middleware: no request has a body above `LARGEST_BODY`, whether it says so beforehand or not.
+
+    The body is gathered here: an error raised from within its reader would be taken for bad JSON.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
+        messages: deque[Message] = deque()
+        size = 0
+        more = True
+        while more:
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > LARGEST_BODY:
-                raise _TooLarge
-            return message
+            messages.append(message)
+            size += len(message.get("body", b""))
+            if size > LARGEST_BODY:
+                response = JSONResponse({"detail": f"the body must be at most {LARGEST_BODY} bytes"}, 413)
+                await response(scope, receive, send)
+                return
+            more = message.get("more_body", False)
 
-        try:
-            await self._app(scope, counted, send)
-        except _TooLarge:
-            response = JSONResponse({"detail": f"the body must be at most {LARGEST_BODY} bytes"}, 413)
-            await response(scope, receive, send)
+        async def replay() -> Message:
+            return messages.popleft() if messages else await receive()
 
-
-class _TooLarge(Exception):
-    pass
+        await self._app(scope, replay, send)

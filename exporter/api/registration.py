@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from exporter.api.heartbeat import Readiness
 from exporter.core.events import Register
@@ -64,13 +64,6 @@ class Registration(BaseModel):
     metrics_scheme: Literal["http", "https"] = "http"
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=8)
     protocol: int = Field(protocol.VERSION, ge=1)
-
-    @model_validator(mode="after")
-    def _timeout_above_interval(self) -> Self:
-        interval, timeout = self.heartbeat_interval, self.heartbeat_timeout
-        if interval is not None and timeout is not None and timeout <= interval:
-            raise ValueError(f"heartbeat_timeout must be above heartbeat_interval ({interval:g})")
-        return self
 
 
 class Registered(BaseModel):
@@ -136,7 +129,7 @@ def settle(registration: Registration, settings: Settings) -> Facts:
     """Fill in what the worker left open.
 
     Raises:
-        RequestValidationError: its timeout is not above the interval that it is handed.
+        RequestValidationError: its timeout is not above its interval, be it named or handed out.
     """
     interval = registration.heartbeat_interval or settings.heartbeat_interval
     timeout = registration.heartbeat_timeout or max(settings.heartbeat_timeout, 3 * interval)

@@ -1,0 +1,153 @@
+"""The composition root: the only file that knows everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry
+from starlette.routing import WebSocketRoute
+
+from exporter import __version__
+from exporter.api import discovery, health, registration, workers
+from exporter.api.heartbeat import Heartbeats
+from exporter.api.refusals import BodyLimit, invalid_request
+from exporter.clock import Clock, SystemClock
+from exporter.core.events import Restore
+from exporter.core.fleet import Fleet
+from exporter.core.model import Record
+from exporter.errors import ExporterError, StoreInUse, StoreUnusable, UsageError
+from exporter.metrics import route as metrics
+from exporter.metrics.render import Renderer
+from exporter.monitor import Monitor
+from exporter.recent import RecentTransitions
+from exporter.settings import Settings
+from exporter.store.base import LeaseHeld, Store, StoreError
+from exporter.store.journal import Journal
+from exporter.telemetry import Telemetry
+from exporter.transition_log import log_effect
+from exporter.web import landing
+from worker_agent.signals import on_termination
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, store: Store | None = None) -> FastAPI:
+    """Everything put together; `clock` and `store` are for tests, the settings name the real ones."""
+    exporter = Exporter(settings, clock or SystemClock(), store or make_store(settings))
+    app = FastAPI(
+        title="heartbeat-exporter",
+        version=__version__,
+        description="Judges which workers are alive, and shows it to Prometheus.",
+        lifespan=exporter.lifespan,
+    )
+    app.add_middleware(BodyLimit)
+    app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))
+    # First of all routes, because it is the one that ten thousand workers come back to at once.
+    app.state.exporter = exporter
+    app.router.routes.insert(0, WebSocketRoute("/ws/{worker_id}", exporter.heartbeats))
+    for router in exporter.routers():
+        app.include_router(router)
+    return app
+
+
+def make_store(settings: Settings) -> Store:
+    """The store that the settings choose. Its libraries are imported only if it is this one."""
+    if settings.sqlite_path is not None:
+        from exporter.store.sqlite import SQLiteStore
+
+        return SQLiteStore(settings.sqlite_path)
+    from exporter.store.redis import RedisStore
+
+    try:
+        return RedisStore(settings.redis_address())
+    except ValueError as error:
+        raise UsageError(f"REDIS_URL=****: {error}") from None
+
+
+class Exporter:
+    """The parts of one exporter and the order in which they come and go."""
+
+    def __init__(self, settings: Settings, clock: Clock, store: Store) -> None:
+        self.telemetry = Telemetry(CollectorRegistry())
+        self.fleet = Fleet(settings.rules())
+        self.monitor = Monitor(self.fleet, clock, self.telemetry)
+        self.store = store
+        self.recent = RecentTransitions()
+        self.journal = Journal(
+            self.fleet,
+            store,
+            restore=self._restore,
+            lost=lambda held: _end(StoreInUse(str(held))),
+            clock=clock,
+            telemetry=self.telemetry,
+        )
+        self.heartbeats = Heartbeats(self.monitor, self.telemetry, self)
+        self.stopping = False
+        self._settings = settings
+        for sink in (log_effect, self.heartbeats.on_effect, self.journal, self.recent):
+            self.monitor.add_sink(sink)
+
+    @property
+    def loading(self) -> bool:
+        return self.journal.loading
+
+    def routers(self) -> Sequence[APIRouter]:
+        written = self.journal.written_through
+        return (
+            registration.routes(self.monitor, self.telemetry, self._settings, self, written),
+            workers.routes(self.monitor, self.recent, written),
+            discovery.routes(self.monitor, self),
+            health.routes(self.monitor, self, self._store_health),
+            metrics.routes(self.monitor, Renderer(self.telemetry.registry), self.telemetry),
+            landing.routes(),
+        )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        # The server closes its sockets before it tells us that it ends, so the signal has to.
+        forget_signals = on_termination(self.stop_judging)
+        try:
+            await self.journal.start()
+        except LeaseHeld as held:
+            await _end_and_wait(StoreInUse(str(held)))
+        except StoreError as error:
+            await _end_and_wait(StoreUnusable(str(error)))
+        pulse = asyncio.create_task(self.monitor.run(), name="pulse")
+        try:
+            yield
+        finally:
+            self.stop_judging()
+            pulse.cancel()
+            await asyncio.gather(pulse, return_exceptions=True)
+            await self.journal.stop()
+            forget_signals()
+
+    def stop_judging(self) -> None:
+        """Our own end says nothing about the workers: from here on no closed socket counts."""
+        self.stopping = True
+
+    def _restore(self, records: tuple[Record, ...]) -> None:
+        self.monitor.receive(Restore(records))
+        self.recent.restore(records)
+
+    def _store_health(self) -> health.StoreHealth:
+        problem = self.journal.problem
+        return health.StoreHealth(problem is None, self.store.where, self.fleet.unsaved, problem)
+
+
+def _end(error: ExporterError) -> None:
+    """End the process with the error's exit code, whatever server it runs in."""
+    logger.critical("%s", error)
+    asyncio.get_running_loop().call_soon(sys.exit, error.exit_code)
+
+
+async def _end_and_wait(error: ExporterError) -> None:
+    """End instead of returning or raising, which a server reports a second time and with a traceback."""
+    _end(error)
+    await asyncio.Event().wait()
