@@ -181,8 +181,9 @@ class Client:
             await connection.close()
 
     async def _measure_lag(self) -> None:
-        while self._lag is not None:
-            self._lag.probe()
+        while True:
+            if self._lag is not None:
+                self._lag.probe()
             await asyncio.sleep(PROBE_EVERY)
 
     def _loop_lag(self) -> float | None:

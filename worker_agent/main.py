@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
+import socket
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +23,9 @@ from worker_agent.identity import worker_name
 from worker_agent.settings import WorkerSettings
 
 WRONG_SETTINGS = 2
+CANNOT_LISTEN = 5
+GRACE = 10
+"""Seconds that requests in flight get when the worker is asked to stop."""
 
 
 def create_app(settings: WorkerSettings) -> FastAPI:
@@ -41,7 +46,10 @@ def create_app(settings: WorkerSettings) -> FastAPI:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve the sample worker on WORKER_PORT until SIGTERM or SIGINT. Exit code 2: wrong settings."""
+    """Serve the sample worker on WORKER_PORT until SIGTERM or SIGINT.
+
+    Exit codes: 2 for wrong settings, 5 when it cannot listen; the same as the exporter's.
+    """
     parser = argparse.ArgumentParser(
         prog="heartbeat-worker",
         description="A sample worker. Its settings are environment variables: WORKER_NAME, WORKER_PORT, "
@@ -54,18 +62,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=f"heartbeat-worker {_version()}")
     bind: str = parser.parse_args(arguments).bind
     settings = _settings()
-    config = uvicorn.Config(
-        create_app(settings),
-        host=bind,
-        port=settings.worker_port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=10,
-    )
     # Before the application starts: a second worker on a taken port must not register as the first.
-    listener = config.bind_socket()
-    with listener:
+    with _listen(bind, settings.worker_port) as listener:
+        config = uvicorn.Config(
+            create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE
+        )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        # `create_server` adds the address to its text; a name that cannot be resolved has no such number.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        print(f"heartbeat-worker: cannot listen on {host}, port {port}: {reason}", file=sys.stderr)
+        raise SystemExit(CANNOT_LISTEN) from None
 
 
 def _settings() -> WorkerSettings:

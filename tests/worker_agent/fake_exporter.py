@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -42,6 +44,12 @@ async def ignore(connection: ServerConnection, frames: list[dict[str, object]]) 
     """Read and never answer, like the far end of a path that is dead in one direction."""
     async for frame in connection:
         frames.append(json.loads(frame))
+
+
+async def hang(connection: ServerConnection, frames: list[dict[str, object]]) -> None:
+    """Read the first heartbeat and then nothing more, not even the goodbye, like a frozen process."""
+    frames.append(json.loads(await connection.recv()))
+    connection.transport.pause_reading()  # type: ignore[attr-defined]
 
 
 def close(code: int) -> Behaviour:
@@ -109,3 +117,62 @@ class FakeExporter:
             await connection.step(connection, frames)  # type: ignore[attr-defined]
         await connection.wait_closed()
         self.closed.append(connection.close_code)
+
+
+@dataclass
+class Registry:
+    """The HTTP side: takes everybody in and sends them to the fake exporter."""
+
+    exporter: FakeExporter
+    interval: float
+    registrations: list[dict[str, object]] = field(default_factory=list)
+    port: int = 0
+
+
+@contextlib.contextmanager
+def exporter_in_thread(script: Sequence[Refuse | Behaviour], *, interval: float = 0.2) -> Iterator[Registry]:
+    """Both sides in threads of their own, for an agent in this process or in another one."""
+    registry = Registry(FakeExporter(script), interval)
+    started, stop = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def main() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with registry.exporter.running():
+            started.set()
+            await stop.wait()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            registry.registrations.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            answer = {
+                "worker_id": "w1",
+                "websocket_url": registry.exporter.url,
+                "heartbeat_interval": registry.interval,
+                "heartbeat_timeout": 10 * registry.interval,
+                "protocol": 1,
+            }
+            body = json.dumps(answer).encode()
+            self.send_response(201)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    sockets = threading.Thread(target=lambda: asyncio.run(main()))
+    sockets.start()
+    assert started.wait(5.0)
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    registry.port = httpd.server_address[1]
+    requests = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    requests.start()
+    try:
+        yield registry
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+        requests.join()
+        loops[0].call_soon_threadsafe(stop.set)
+        sockets.join()

@@ -20,7 +20,17 @@ class AgentCollector(Collector):
         self._statistics = statistics
         self._lag = lag
 
+    def describe(self) -> Iterator[Metric]:
+        """All names, so that a registry refuses the collector of a second agent."""
+        yield from self._counted()
+        yield _lag()
+
     def collect(self) -> Iterator[Metric]:
+        yield from self._counted()
+        if (lag := self._lag.worst()) is not None:
+            yield _lag(lag)
+
+    def _counted(self) -> Iterator[Metric]:
         statistics = self._statistics
         yield GaugeMetricFamily(
             "heartbeat_agent_connected",
@@ -41,12 +51,6 @@ class AgentCollector(Collector):
             reconnects.add_metric([cause.value], count)
         yield reconnects
         yield self._round_trips()
-        if (lag := self._lag.worst()) is not None:
-            yield GaugeMetricFamily(
-                "heartbeat_agent_event_loop_lag_seconds",
-                "How late the application's event loop was at worst, in the last seconds.",
-                value=lag,
-            )
 
     def _round_trips(self) -> HistogramMetricFamily:
         counts = list(accumulate(self._statistics.round_trip_counts))
@@ -57,3 +61,11 @@ class AgentCollector(Collector):
             buckets=list(zip(bounds, counts, strict=True)),
             sum_value=self._statistics.round_trip_sum,
         )
+
+
+def _lag(value: float | None = None) -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "heartbeat_agent_event_loop_lag_seconds",
+        "Largest delay of the application's event loop lately.",
+        value=value,
+    )
