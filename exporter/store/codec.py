@@ -146,8 +146,10 @@ def decode(worker_id: str, text: bytes) -> Record:
     """
     try:
         data = _DECODER.decode(text.decode())
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Corrupt(f"not JSON: {error}") from error
+    except RecursionError as error:
+        raise Corrupt("not JSON that anybody meant: nested too deeply") from error
     if type(data) is not dict:
         raise Corrupt("not a JSON object")
     if data.get("v") != VERSION:

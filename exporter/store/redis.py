@@ -205,7 +205,8 @@ def _where(given: dict[str, Any]) -> str:
     database = given.get("db", 0)
     if "path" in given:
         return f"Redis at unix:{given['path']}, database {database}"
-    return f"Redis at {given.get('host', 'localhost')}:{given.get('port', 6379)}/{database}"
+    host = given.get("host", "localhost")
+    return f"Redis at {f'[{host}]' if ':' in host else host}:{given.get('port', 6379)}/{database}"
 
 
 def _flat(transition: Transition) -> Iterator[str]:
