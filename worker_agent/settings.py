@@ -14,6 +14,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600.0)]
 HostName = Annotated[str, Field(min_length=1, max_length=253)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
+Id = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class WorkerSettings(Environment):
@@ -29,7 +30,7 @@ class WorkerSettings(Environment):
         default_factory=socket.gethostname, description="The host it is known and scraped by"
     )
     worker_port: Port = Field(8001, description="The port it is known and scraped by")
-    worker_id: Name | None = Field(
+    worker_id: Id | None = Field(
         None, description="Its identity; left out, the exporter derives one from group, name, host and port"
     )
     worker_group: Name = Field(
