@@ -133,6 +133,9 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None and self._replaced():
             self.close()
+            # The log that we leave behind belongs to the old file; played into another it would spoil it.
+            for leftover in ("-wal", "-shm"):
+                Path(f"{self._path}{leftover}").unlink(missing_ok=True)
         if self._connection is None:
             self._connection = self._connect()
             self._inode = self._path.stat()
