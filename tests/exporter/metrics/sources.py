@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -101,11 +101,6 @@ def row(worker_id: str = "w1", *, about: dict[str, Any] | None = None, **changes
         loop_lag=None,
     )
     return given._replace(**changes)
-
-
-def told_again(known: Row, **changes: Any) -> Row:
-    """The worker after another registration."""
-    return known._replace(facts=replace(known.facts, **changes))
 
 
 async def rendered(source: Source, accept: str = TEXT, renderer: Renderer | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from exporter.core.events import Close, Delete, Goodbye
+from exporter.core.groups import Group
 from exporter.core.lifecycle import POSSIBLE_CHANGES
 from exporter.core.model import Connection, Reason, Row, Status, Totals, Wall, WorkerId
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.render import Renderer
 from exporter.telemetry import Telemetry
 from tests.exporter.metrics.sources import OPENMETRICS, TEXT, Listed, Watched, rendered, row, samples
-from tests.support.fleets import beat, connect, register
+from tests.support.fleets import beat, connect, facts, register
 from worker_agent.protocol import Heartbeat
 
 GOLDEN = Path(__file__).with_name("small_fleet.txt")
@@ -113,41 +114,32 @@ async def test_a_name_without_utf8_costs_a_question_mark_and_not_the_scrape() ->
     ]
 
 
-rows_of_few_workers = st.lists(
+SOME_FACTS = [facts(worker_id, name=name) for worker_id in ("w1", "w2", "w3") for name in ("a", "b")]
+
+some_rows = st.lists(
     st.builds(
-        lambda number, name, status, reason, since, restarts: row(
-            f"w{number}",
-            about={"name": name},
-            status=status,
-            reason=reason,
-            since=Wall(since),
-            counted=Totals(restarts=restarts, up=restarts),
+        lambda known, status, reason, since, restarts: row()._replace(
+            facts=known, status=status, reason=reason, since=Wall(since), counted=Totals(restarts=restarts)
         ),
-        st.integers(0, 3),
-        st.sampled_from(["a", "b"]),
-        st.sampled_from(Status),
-        st.sampled_from(Reason),
+        st.sampled_from(SOME_FACTS),
+        st.sampled_from([Status.ALIVE, Status.DISCONNECTED]),
+        st.sampled_from([Reason.SHUTDOWN, Reason.CONNECTION_LOST]),
         st.sampled_from([1.0, 2.0]),
-        st.integers(0, 2),
+        st.integers(0, 1),
     ),
     unique_by=lambda each: each.facts.worker_id,
-    max_size=4,
+    max_size=3,
 )
 
 
-@given(st.lists(st.one_of(rows_of_few_workers, st.none()), max_size=6))
-@settings(max_examples=200, deadline=None)
-def test_what_is_kept_between_scrapes_is_never_seen(scrapes: list[list[Row] | None]) -> None:
-    """Whatever came, changed or left meanwhile: a renderer says what a new one would say.
-
-    None repeats the scrape before, with the same facts.
-    """
+@given(st.lists(some_rows, max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_what_is_kept_between_scrapes_is_never_seen(scrapes: list[list[Row]]) -> None:
+    """Whatever came, changed or left meanwhile: a renderer says what a new one would say."""
 
     async def compare() -> None:
         seasoned = Renderer(CollectorRegistry())
-        rows: list[Row] = []
-        for scraped in scrapes:
-            rows = rows if scraped is None else scraped
+        for rows in scrapes:
             assert await rendered(Listed(rows), TEXT, seasoned) == await rendered(Listed(rows))
 
     asyncio.run(compare())
@@ -228,23 +220,61 @@ async def test_a_render_that_fails_does_not_stay() -> None:
     assert samples(await rendered(source, TEXT, renderer), "heartbeat_worker_up")
 
 
-async def test_others_have_their_turn_between_slices() -> None:
-    """Writing the text of new workers, which takes longest, is interrupted four times in a slice."""
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a thread works the loop turns as often as it likes, and nothing could be counted."""
+
+    async def here(function: Callable[..., object], *arguments: object) -> object:
+        return function(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", here)
+
+
+async def turns_of_others(work: Coroutine[object, object, object]) -> int:
+    """How often somebody else was let in while this was done."""
     turns = 0
 
     async def others() -> None:
         nonlocal turns
         while True:
-            turns += 1
             await asyncio.sleep(0)
+            turns += 1
 
-    source = Listed([row(f"w{number}") for number in range(1000)])
     busy = asyncio.create_task(others())
-    await asyncio.sleep(0)
-    turns = 0
-    await rendered(source)
-    assert turns >= 1000 / 50 + 1000 / 200
+    await work
     busy.cancel()
+    return turns
+
+
+@pytest.mark.usefixtures("no_threads")
+async def test_others_have_their_turn_between_slices() -> None:
+    """Writing the text of new workers, which takes longest, is interrupted four times in a slice."""
+    renderer = Renderer(CollectorRegistry())
+    source = Listed()
+    quiet = await turns_of_others(rendered(source, TEXT, renderer))
+    source.rows = [row(f"w{number}") for number in range(1000)]
+    assert await turns_of_others(rendered(source, TEXT, renderer)) - quiet >= 1000 / 50 + 1000 / 200
+    assert await turns_of_others(rendered(source, TEXT, renderer)) - quiet < 1000 / 50
+
+
+@pytest.mark.usefixtures("no_threads")
+async def test_others_have_their_turn_between_groups_and_between_pieces() -> None:
+    """A hundred groups have ten thousand lines, and those make several pieces."""
+    quiet = await turns_of_others(rendered(Listed()))
+    groups = [Group(f"group-{number}").row() for number in range(100)]
+    assert await turns_of_others(rendered(Listed(group_rows=groups))) - quiet >= 100 / 10 + 2
+
+
+@pytest.mark.usefixtures("no_threads")
+async def test_others_have_their_turn_while_a_fleet_that_left_is_dropped() -> None:
+    """The text that was kept of it is freed in parts."""
+    renderer = Renderer(CollectorRegistry())
+    source = Listed()
+    quiet = await turns_of_others(rendered(source, TEXT, renderer))
+    source.rows = [row(f"w{number}") for number in range(5000)]
+    await rendered(source, TEXT, renderer)
+    source.rows = []
+    assert await turns_of_others(rendered(source, TEXT, renderer)) - quiet >= 5000 / 1000
 
 
 async def test_a_deleted_worker_is_gone_with_the_next_scrape() -> None:
