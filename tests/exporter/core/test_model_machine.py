@@ -271,7 +271,7 @@ def run(examples: int, steps: int) -> None:
 
 def test_traces() -> None:
     """Whatever happens, in whatever order, the fleet does what the naive one does."""
-    run(examples=150, steps=50)
+    run(examples=100, steps=50)
 
 
 @pytest.mark.slow
