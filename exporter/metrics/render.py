@@ -21,6 +21,7 @@ from .exposition import Exposition, Format, in_pieces, negotiate
 from .family import label_text
 from .source import Source
 
+# So many of each hold the event loop for about a millisecond.
 _GROUPS_A_TURN = 10
 _TEXTS_A_TURN = 50
 _DISMISSALS_A_TURN = 1000
