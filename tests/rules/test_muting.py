@@ -1,0 +1,206 @@
+"""What a real Alertmanager delivers with the shipped configuration.
+
+Only its waits are shorter, 1 s instead of 5 s and of 30 s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from exporter.shipped import webhook, write_alertmanager
+from tests.support.processes import eventually, free_port, program, running
+from tests.support.rules import shipped_alerts
+from tests.support.stack import Receiver
+
+pytestmark = [pytest.mark.slow, pytest.mark.servers("alertmanager")]
+
+WAIT, INTERVAL = 1, 1
+"""Seconds of group_wait and group_interval here."""
+
+SINGLE = ("HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected")
+OF_A_GROUP = (
+    "HeartbeatGroupDegraded",
+    "HeartbeatGroupEmpty",
+    "HeartbeatLatencyHigh",
+    "HeartbeatIdentityConflict",
+)
+
+Labels = Mapping[str, str]
+
+
+class Alertmanager:
+    """A running Alertmanager and what it has delivered."""
+
+    def __init__(self, url: str, receiver: Receiver) -> None:
+        self._url = url
+        self._receiver = receiver
+
+    def send(self, alerts: Iterable[Labels], *, ended: bool = False) -> None:
+        """As Prometheus does: what fires for the next minutes, what has ended until now."""
+        now = datetime.now(UTC)
+        ends = now if ended else now + timedelta(minutes=4)
+        body = [{"labels": labels, "annotations": {}, "endsAt": ends.isoformat()} for labels in alerts]
+        request = urllib.request.Request(
+            f"{self._url}/api/v2/alerts",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=5):
+            pass
+
+    def delivered(self) -> list[set[tuple[str, str, str]]]:
+        """Of each notification: status, name, and worker or group of its alerts."""
+        return [notification.alerts for notification in self._receiver.notifications]
+
+    def settled(self, count: int) -> list[set[tuple[str, str, str]]]:
+        """All notifications, once there are so many and no more came for two intervals."""
+        eventually(lambda: len(self.delivered()) >= count, within=15, what=f"{count} notifications")
+        time.sleep(2 * INTERVAL + WAIT)
+        return self.delivered()
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
+    """With the shipped configuration, shorter waits, and a webhook as its default receiver."""
+    with contextlib.ExitStack() as stack:
+        receiver = Receiver()
+        stack.callback(receiver.close)
+        main = write_alertmanager(tmp_path / "configuration", receiver=webhook(receiver.url))
+        shorter = main.read_text().replace("group_wait: 5s", f"group_wait: {WAIT}s")
+        main.write_text(shorter.replace("group_interval: 30s", f"group_interval: {INTERVAL}s"))
+        address = f"127.0.0.1:{free_port()}"
+        command = [
+            *(program("alertmanager"), f"--config.file={main}", f"--storage.path={tmp_path / 'data'}"),
+            *(f"--web.listen-address={address}", "--cluster.listen-address="),
+        ]
+        log = tmp_path / "alertmanager.log"
+        stack.enter_context(running(command, log=log, ready=f"http://{address}/-/ready"))
+        yield Alertmanager(f"http://{address}", receiver)
+
+
+def alert(name: str, **labels: str) -> Labels:
+    return {"alertname": name, **shipped_alerts()[name].labels, **labels}
+
+
+def lost(worker: str, group: str) -> Labels:
+    return alert("HeartbeatWorkerDown", worker_id=worker, worker=worker, group=group)
+
+
+def test_a_group_lost_at_once_is_one_notification(alertmanager: Alertmanager) -> None:
+    """Of a group and its twenty workers only the group is notified, when it is lost and when it is back."""
+    group = alert("HeartbeatGroupDegraded", group="web")
+    workers = [lost(f"w{number}", "web") for number in range(20)]
+    alertmanager.send([group, *workers])
+    firing = {("firing", "HeartbeatGroupDegraded", "web")}
+    assert alertmanager.settled(1) == [firing]
+
+    # The group's alert outlasts those of its workers by more than a group_interval: see the rule.
+    alertmanager.send(workers, ended=True)
+    assert alertmanager.settled(1) == [firing]
+    alertmanager.send([group], ended=True)
+    assert alertmanager.settled(2) == [firing, {("resolved", "HeartbeatGroupDegraded", "web")}]
+
+
+def test_what_is_still_lost_is_told_when_the_group_is_back(alertmanager: Alertmanager) -> None:
+    """One notification has the end of the group's alert and the alert of the worker that remains."""
+    group = alert("HeartbeatGroupDegraded", group="web")
+    alertmanager.send([group, lost("w1", "web"), lost("w2", "web"), lost("w3", "web")])
+    alertmanager.settled(1)
+    alertmanager.send([lost("w1", "web"), lost("w2", "web")], ended=True)
+    alertmanager.settled(1)
+    alertmanager.send([group], ended=True)
+    assert alertmanager.settled(2) == [
+        {("firing", "HeartbeatGroupDegraded", "web")},
+        {("resolved", "HeartbeatGroupDegraded", "web"), ("firing", "HeartbeatWorkerDown", "w3")},
+    ]
+
+
+def test_an_alert_sent_before_it_was_muted_ends_with_the_incident(alertmanager: Alertmanager) -> None:
+    """A worker is lost, then its group, then all are back: the last notification says resolved."""
+    group = alert("HeartbeatGroupDegraded", group="web")
+    workers = [lost("w1", "web"), lost("w2", "web"), lost("w3", "web")]
+    alertmanager.send(workers[:1])
+    alertmanager.settled(1)
+    alertmanager.send([group, *workers])
+    alertmanager.settled(2)
+    alertmanager.send(workers, ended=True)
+    alertmanager.settled(2)
+    alertmanager.send([group], ended=True)
+    assert alertmanager.settled(3) == [
+        {("firing", "HeartbeatWorkerDown", "w1")},
+        {("firing", "HeartbeatGroupDegraded", "web")},
+        {("resolved", "HeartbeatGroupDegraded", "web")},
+    ]
+
+
+def test_groups_are_told_apart(alertmanager: Alertmanager) -> None:
+    """Two groups lose a worker each: two notifications."""
+    alertmanager.send([lost("w1", "web"), lost("b1", "batch")])
+    delivered = alertmanager.settled(2)
+    assert sorted(map(sorted, delivered)) == [
+        [("firing", "HeartbeatWorkerDown", "b1")],
+        [("firing", "HeartbeatWorkerDown", "w1")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "muted"),
+    [
+        (
+            alert("HeartbeatExporterDown"),
+            {
+                *((name, worker) for name in SINGLE for worker in ("w1", "b1")),
+                *((name, group) for name in OF_A_GROUP[:2] for group in ("web", "batch")),
+                ("HeartbeatFleetDown", ""),
+            },
+        ),
+        (
+            alert("HeartbeatFleetDown"),
+            {
+                *((name, worker) for name in SINGLE for worker in ("w1", "b1")),
+                *(("HeartbeatGroupDegraded", group) for group in ("web", "batch")),
+            },
+        ),
+        (alert("HeartbeatGroupDegraded", group="web"), {(name, "w1") for name in SINGLE}),
+    ],
+    ids=lambda value: value["alertname"] if isinstance(value, dict) else "",
+)
+def test_muting_takes_what_it_should_and_nothing_else(
+    alertmanager: Alertmanager, source: Labels, muted: set[tuple[str, str]]
+) -> None:
+    """With one general alert and everything else firing, of both groups and another cluster."""
+    others = [
+        *(
+            alert(name, worker_id=worker, worker=worker, group=group)
+            for name in SINGLE
+            for worker, group in (("w1", "web"), ("b1", "batch"))
+        ),
+        *(alert(name, group=group) for name in OF_A_GROUP for group in ("web", "batch")),
+        *(
+            alert(name)
+            for name in ("HeartbeatFleetDown", "HeartbeatExporterRestarting", "HeartbeatStoreDown")
+        ),
+        *(alert(name, cluster="other", worker_id="x", worker="x", group="web") for name in SINGLE),
+    ]
+    # Muted alerts mute in turn: of the general ones, only those take part that are muted here.
+    general = {"HeartbeatFleetDown", "HeartbeatGroupDegraded"} - {name for name, _ in muted}
+    sent = [source, *(labels for labels in others if labels["alertname"] not in general)]
+    alertmanager.send(sent)
+    expected = {
+        (labels["alertname"], labels.get("worker") or labels.get("group", "")) for labels in sent
+    } - muted
+
+    def notified() -> set[tuple[str, str]]:
+        return {(name, whose) for alerts in alertmanager.delivered() for _, name, whose in alerts}
+
+    eventually(lambda: notified() >= expected, within=15, what="all that is not muted")
+    time.sleep(2 * INTERVAL + WAIT)
+    assert notified() == expected
