@@ -9,6 +9,7 @@ instant, are dropped when they come up, or all together once they outnumber the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Generic, TypeVar
 
@@ -66,13 +67,13 @@ class Deadlines(Generic[K]):
                 return key
         return None
 
-    def due(self, now: Mono, limit: int) -> list[K]:
-        """Take out the keys whose deadline is at or before `now`, looking at no more than `limit` entries.
+    def due(self, now: Mono, limit: int) -> Iterator[K]:
+        """Take out, one by one, the keys whose deadline is at or before `now`, looking at `limit` entries.
 
-        There may be more: `next()` tells.
+        There may be more: `next()` tells. A key leaves when it is handed over, so that whoever fails
+        on it leaves the others in their places.
         """
         inside = now - self._shift
-        due: list[K] = []
         while limit > 0 and self._heap and self._heap[0][0] <= inside:
             limit -= 1
             entry, key = self._heap[0]
@@ -83,8 +84,7 @@ class Deadlines(Generic[K]):
             else:
                 heappop(self._heap)
                 del self._when[key], self._entry[key]
-                due.append(key)
-        return due
+                yield key
 
     def shift(self, lag: int) -> None:
         """Postpone every deadline by `lag` nanoseconds."""

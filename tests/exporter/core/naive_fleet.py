@@ -264,8 +264,7 @@ class NaiveFleet:
 
     def advance(self, now: Now) -> None:
         while due := [worker for worker in self.workers if worker.due_at <= now.mono]:
-            for worker in sorted(due, key=lambda worker: (worker.due_at, worker.id)):
-                self.judge(worker, now)
+            self.judge(min(due, key=lambda worker: (worker.due_at, worker.id)), now)
         self.groups = [
             group
             for group in self.groups

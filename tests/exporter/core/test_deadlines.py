@@ -21,53 +21,73 @@ def deadlines(**when: int) -> Deadlines[str]:
 def test_nothing_is_due_in_an_empty_queue() -> None:
     """Without deadlines there is no next, no first and nothing due."""
     queue = deadlines()
-    assert (len(queue), queue.next(), queue.first(), queue.due(Mono(10), 10)) == (0, None, None, [])
+    assert (len(queue), queue.next(), queue.first(), list(queue.due(Mono(10), 10))) == (0, None, None, [])
 
 
 def test_due_at_the_very_instant() -> None:
     """A deadline is due at its instant and not a nanosecond earlier, and is taken out."""
     queue = deadlines(a=10)
-    assert queue.due(Mono(9), 10) == []
-    assert queue.due(Mono(10), 10) == ["a"]
-    assert (len(queue), queue.get("a"), queue.due(Mono(10), 10)) == (0, None, [])
+    assert list(queue.due(Mono(9), 10)) == []
+    assert list(queue.due(Mono(10), 10)) == ["a"]
+    assert (len(queue), queue.get("a"), list(queue.due(Mono(10), 10))) == (0, None, [])
 
 
 def test_due_in_order() -> None:
     """Whoever is due first comes first; at the same instant by name."""
-    assert deadlines(late=3, b=2, a=2, first=1).due(Mono(3), 10) == ["first", "a", "b", "late"]
+    assert list(deadlines(late=3, b=2, a=2, first=1).due(Mono(3), 10)) == ["first", "a", "b", "late"]
 
 
 def test_due_stops_at_the_limit() -> None:
     """No more than `limit` are looked at; the rest is due the next time."""
     queue = deadlines(a=1, b=2, c=3)
-    assert queue.due(Mono(9), 2) == ["a", "b"]
+    assert list(queue.due(Mono(9), 2)) == ["a", "b"]
     assert queue.next() == 3
-    assert queue.due(Mono(9), 2) == ["c"]
+    assert list(queue.due(Mono(9), 2)) == ["c"]
+
+
+def test_due_one_by_one() -> None:
+    """A key is taken out when it is handed over; whoever stops half-way finds the rest the next time."""
+    queue = deadlines(a=1, b=2)
+    assert next(queue.due(Mono(9), 10)) == "a"
+    assert (queue.get("a"), queue.get("b")) == (None, 2)
+    assert list(queue.due(Mono(9), 10)) == ["b"]
+
+
+def test_due_while_deadlines_are_set() -> None:
+    """What is set meanwhile, and is due already, comes as well."""
+    queue = deadlines(a=1, b=5)
+    due = []
+    for key in queue.due(Mono(9), 10):
+        due.append(key)
+        if key == "a":
+            queue.set("c", Mono(3))
+            queue.set("d", Mono(10))
+    assert due == ["a", "c", "b"]
 
 
 def test_the_limit_counts_what_was_postponed() -> None:
     """Finding that a deadline has moved is work too, so the limit holds for it."""
     queue = deadlines(a=1, b=2)
     queue.set("a", Mono(5))
-    assert queue.due(Mono(3), 1) == []
-    assert queue.due(Mono(3), 1) == ["b"]
+    assert list(queue.due(Mono(3), 1)) == []
+    assert list(queue.due(Mono(3), 1)) == ["b"]
 
 
 def test_a_later_deadline_replaces_an_earlier() -> None:
     """Postponed, a key is not due at its old instant, only at its new one."""
     queue = deadlines(a=1)
     queue.set("a", Mono(5))
-    assert queue.due(Mono(4), 10) == []
+    assert list(queue.due(Mono(4), 10)) == []
     assert queue.next() == 5
-    assert queue.due(Mono(5), 10) == ["a"]
+    assert list(queue.due(Mono(5), 10)) == ["a"]
 
 
 def test_an_earlier_deadline_replaces_a_later() -> None:
     """Brought forward, a key is due once, at its new instant."""
     queue = deadlines(a=5)
     queue.set("a", Mono(1))
-    assert queue.due(Mono(1), 10) == ["a"]
-    assert queue.due(Mono(9), 10) == []
+    assert list(queue.due(Mono(1), 10)) == ["a"]
+    assert list(queue.due(Mono(9), 10)) == []
 
 
 def test_a_discarded_deadline_is_never_due() -> None:
@@ -75,7 +95,7 @@ def test_a_discarded_deadline_is_never_due() -> None:
     queue = deadlines(a=1)
     queue.discard("a")
     queue.discard("stranger")
-    assert (len(queue), queue.first(), queue.due(Mono(9), 10)) == (0, None, [])
+    assert (len(queue), queue.first(), list(queue.due(Mono(9), 10))) == (0, None, [])
 
 
 def test_set_again_after_a_discard() -> None:
@@ -83,8 +103,8 @@ def test_set_again_after_a_discard() -> None:
     queue = deadlines(a=1)
     queue.discard("a")
     queue.set("a", Mono(1))
-    assert queue.due(Mono(1), 10) == ["a"]
-    assert queue.due(Mono(1), 10) == []
+    assert list(queue.due(Mono(1), 10)) == ["a"]
+    assert list(queue.due(Mono(1), 10)) == []
 
 
 def test_shifting() -> None:
@@ -93,8 +113,8 @@ def test_shifting() -> None:
     queue.shift(5)
     queue.set("b", Mono(12))
     assert (queue.get("a"), queue.get("b"), queue.next()) == (15, 12, 12)
-    assert queue.due(Mono(14), 10) == ["b"]
-    assert queue.due(Mono(15), 10) == ["a"]
+    assert list(queue.due(Mono(14), 10)) == ["b"]
+    assert list(queue.due(Mono(15), 10)) == ["a"]
 
 
 def test_first_passes_over_what_was_postponed_and_discarded() -> None:
@@ -112,7 +132,7 @@ def test_memory_stays_bounded_when_deadlines_are_brought_forward() -> None:
     for instant in range(10_000, 0, -1):
         queue.set("a", Mono(instant))
     assert len(queue._heap) < 100
-    assert queue.due(Mono(100_000), 1_000) == ["a", "b"]
+    assert list(queue.due(Mono(100_000), 1_000)) == ["a", "b"]
 
 
 keys = st.sampled_from("abcd")
@@ -151,7 +171,7 @@ def compare_with_a_dictionary(trace: list[tuple[str, str, int]]) -> None:
             due = sorted(
                 (each for each in plain if plain[each] <= number), key=lambda each: (plain[each], each)
             )
-            assert queue.due(Mono(number), 1_000) == due
+            assert list(queue.due(Mono(number), 1_000)) == due
             plain = {each: instant for each, instant in plain.items() if instant > number}
         else:
             first = min(plain, key=lambda each: (plain[each], each), default=None)

@@ -373,3 +373,15 @@ def test_judging_in_turns() -> None:
     assert len(scene.fleet.effects()) == 50
     assert not scene.fleet.advance(scene.clock.now())
     assert scene.fleet.effects() == []
+
+
+def test_a_corrupt_worker_costs_nobody_else() -> None:
+    """A worker that cannot be judged, because it is not what the rules allow, is the only one left out."""
+    scene = Scene()
+    scene.restore(
+        record(Status.DISCONNECTED, Reason.HEARTBEAT, seen=scene.wall, worker_id="corrupt"),
+        record(Status.ALIVE, Reason.HEARTBEAT, seen=scene.wall, worker_id="other"),
+    )
+    with pytest.raises(KeyError):
+        scene.after(18)
+    assert scene.after(0) == ["other: alive -> not_responding, connection_lost"]
