@@ -116,7 +116,7 @@ class Journal:
         Returns False if that cannot be had within `timeout` seconds, and at once while the store is
         away. Those who wait at the same time share a round trip.
         """
-        if not self._up:
+        if not self._up or self._stopping.is_set():
             return False
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._urgent.append((worker_id, written))
@@ -136,7 +136,7 @@ class Journal:
                 await self._finish()
         except (StoreError, LeaseHeld, TimeoutError) as error:
             missing = self._fleet.unsaved + len(self._transitions)
-            logger.warning("stopping with %d changes not written: %s", missing, error or "no time left")
+            logger.warning("stopping with %d changes not written: %s", missing, str(error) or "no time left")
         finally:
             for task in self._tasks:
                 task.cancel()
