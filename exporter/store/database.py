@@ -40,7 +40,7 @@ class NotOurs(Exception):
 
 
 class Database:
-    """Opens the file when it is first needed, and again after an error or when it was replaced.
+    """Opens the file when it is first needed, and again when it was replaced.
 
     All methods may raise sqlite3.Error, OSError and NotOurs, and have changed nothing then.
     """
@@ -65,12 +65,11 @@ class Database:
 
     def page(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
         """Row number, id and record of the workers that follow, whatever somebody put there."""
-        with self._transaction() as run:
-            return run.execute(
-                "SELECT rowid, CAST(worker_id AS BLOB), CAST(record AS BLOB) FROM workers"
-                " WHERE rowid > ? ORDER BY rowid LIMIT ?",
-                (after, limit),
-            ).fetchall()
+        query = (
+            "SELECT rowid, CAST(worker_id AS BLOB), CAST(record AS BLOB) FROM workers"
+            " WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        )
+        return self._connected().execute(query, (after, limit)).fetchall()
 
     def quarantine(self, rows: Iterable[int]) -> None:
         with self._transaction() as run:
@@ -126,8 +125,8 @@ class Database:
             yield connection
             connection.execute("COMMIT")
         except BaseException:
-            # Closing rolls back, and an error of the disk is not always gone before the file is reopened.
-            self.close()
+            if connection.in_transaction:  # some errors end it by themselves
+                connection.execute("ROLLBACK")
             raise
 
     def _connected(self) -> sqlite3.Connection:

@@ -116,7 +116,8 @@ class SQLiteStore:
         await self._call(Operation.LEASE, self._lock.release)
 
     async def close(self) -> None:
-        with contextlib.suppress(StoreError):
+        # A thread that was shut down takes nothing any more, and there is nothing left to close.
+        with contextlib.suppress(StoreError, RuntimeError):
             await self._call(Operation.LEASE, self._close)
         self._thread.shutdown()
 
