@@ -16,7 +16,7 @@ from tests.exporter.core.scene import Scene
         (1.5, 0, 0),
         (1.51, 1, 1),
         (2.0, 1, 1),
-        (2.49, 1, 1),
+        (2.5, 1, 1),
         (2.51, 1, 2),
         (2.9, 1, 2),
     ],
@@ -113,6 +113,18 @@ def test_an_old_offset_is_not_used(age: int, observed: int) -> None:
     assert scene.row().clock_offset == 0.25
 
 
+def test_the_latest_offset_counts() -> None:
+    """An offset that is told again is as good as new."""
+    scene = Scene()
+    scene.alive(timeout=100.0)
+    scene.beat(clock_offset=0.0)
+    scene.wait(40)
+    scene.beat(clock_offset=0.0)
+    scene.wait(40)
+    scene.beat(sent_at=scene.wall)
+    assert sum(scene.group().latency.counts) == 1
+
+
 def test_measurements_stay_until_others_come() -> None:
     """What a beat does not mention is as it was."""
     scene = Scene()
@@ -123,12 +135,16 @@ def test_measurements_stay_until_others_come() -> None:
     assert (row.round_trip, row.clock_offset, row.loop_lag) == (0.02, 0.5, 0.002)
 
 
-def test_measurements_are_of_the_living() -> None:
+@pytest.mark.parametrize("ends", ["close", "restart"])
+def test_measurements_are_of_the_living(ends: str) -> None:
     """Whoever is no longer alive has no measurements, and no offset of theirs is used later."""
     scene = Scene()
-    scene.alive()
+    scene.alive(boot_id="one")
     scene.beat(rtt=0.01, clock_offset=0.5, loop_lag=0.002)
+    if ends == "restart":
+        scene.stall(2)
     scene.close()
+    scene.register(boot_id="one" if ends == "close" else "two")
     row = scene.row()
     assert (row.round_trip, row.clock_offset, row.loop_lag) == (None, None, None)
     scene.connect(2)

@@ -39,6 +39,18 @@ def test_a_group_outlives_its_last_worker() -> None:
     assert scene.fleet.next_deadline() is None
 
 
+def test_a_group_with_one_worker_left_stays() -> None:
+    """A group that lost some of its workers is not on its way out."""
+    scene = Scene(max_groups=1)
+    scene.register("a", timeout=2.0 * DAY)
+    scene.register("b", timeout=2.0 * DAY)
+    scene.delete("b")
+    with pytest.raises(TooManyGroups):
+        scene.register("c", group="another")
+    scene.after(DAY)
+    assert sum(dict(scene.group().workers).values()) == 1
+
+
 def test_a_group_that_is_peopled_again_stays() -> None:
     """A worker that comes back in time keeps its group and what was counted in it."""
     scene = Scene()

@@ -147,6 +147,18 @@ def test_restored_workers_have_time_to_come_back(status: Status) -> None:
     assert not scene.fleet.warming_up(scene.clock.now())
 
 
+def test_warming_up_takes_as_long_as_the_slowest() -> None:
+    """As long as one restored worker has time to come back, we warm up."""
+    scene = Scene()
+    slow = record(Status.ALIVE, Reason.HEARTBEAT, seen=scene.wall, worker_id="slow", timeout=60.0)
+    quick = record(Status.ALIVE, Reason.HEARTBEAT, seen=scene.wall, worker_id="quick")
+    scene.restore(slow, quick)
+    scene.wait(74.875)
+    assert scene.fleet.warming_up(scene.clock.now())
+    scene.wait(0.125)
+    assert not scene.fleet.warming_up(scene.clock.now())
+
+
 def test_down_stays_down() -> None:
     """A worker that did not respond before does not respond now, and nobody waits for it."""
     scene = Scene()
