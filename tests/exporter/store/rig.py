@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from exporter.clock import Clock
 from exporter.core.events import Event, Restore
 from exporter.core.fleet import Fleet, Rules
 from exporter.core.model import Record
@@ -18,7 +20,7 @@ from tests.support.stores import MemoryStore
 
 
 class RecordingStore(MemoryStore):
-    """Remembers each batch; `slow` holds calls up until it is set, `fails` raises what it is told to."""
+    """Remembers each batch; loads and saves wait for `open_gate`, and `fails` is raised if it is set."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         super().__init__(records)
@@ -49,8 +51,8 @@ class RecordingStore(MemoryStore):
 class Rig:
     """What the exporter does around a journal, without the exporter."""
 
-    def __init__(self, store: Store, clock: FakeClock | None = None) -> None:
-        self.clock = clock or FakeClock()
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self.clock: Any = clock or FakeClock()  # each test knows which it gave
         self.fleet = Fleet(Rules())
         self.telemetry = Telemetry(CollectorRegistry())
         self.lost: list[LeaseHeld] = []
