@@ -67,9 +67,14 @@ def eventually(check: Callable[[], object], *, within: float, every: float = 0.0
 
 
 def http_get(url: str, *, timeout: float = 5.0) -> str:
-    with urllib.request.urlopen(url, timeout=timeout) as response:
-        body: bytes = response.read()
-        return body.decode()
+    """The body of a successful answer; OSError for any other."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:
+            body: bytes = response.read()
+            return body.decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            raise OSError(f"{url}: {error.code} {error.read().decode(errors='replace')}") from None
 
 
 @contextlib.contextmanager
