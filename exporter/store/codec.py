@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import isfinite
 from typing import NamedTuple
 
@@ -91,7 +92,14 @@ class Encoder:
 
 
 def rfc3339(at: Wall) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """To the millisecond. Of a fleet's heartbeats thousands share a second, so that is kept."""
+    microseconds = round(at % 1 * 1e6)
+    return f"{_second(int(at))}.{min(999, microseconds // 1000):03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _fragments(record: Record) -> _Fragments:

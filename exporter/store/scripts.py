@@ -40,39 +40,45 @@ return ''
 
 # KEYS workers, transitions, marker, lease
 # ARGV lease, its time to live in ms, token, epoch, number of the last save that was confirmed,
-#      transitions to keep, count of forgotten, count of records,
-#      forgotten ids, pairs of id and record, transitions of eight values
+#      transitions to keep, JSON array of forgotten ids, JSON array of ids, their records one a line,
+#      JSON array of transitions, each an array of eight texts
 # ->   {holder or '', memory, number of this save}
+# A record is a single line because JSON has no line break inside of a text.
 # The marker holds who saved last, how often, and how many workers there were afterwards: whatever
 # else changed the hash (a flush, an eviction, an older snapshot, a hand) shows in one of them.
 SAVE = """
 local holder = redis.call('GET', KEYS[4])
 if holder and holder ~= ARGV[1] then return {holder, '', 0} end
+
 local mark = redis.call('HMGET', KEYS[3], 'owner', 'saves', 'workers')
+local ours = mark[1] == ARGV[3]
+local saves = ours and tonumber(mark[2]) or 0
 local confirmed = tonumber(ARGV[5])
-local saves = tonumber(mark[2]) or 0
 local memory = 'whole'
 if confirmed > 0 then
-  if mark[1] ~= ARGV[3] then memory = 'nothing'
+  if not ours then memory = 'nothing'
   elseif saves < confirmed or tonumber(mark[3]) ~= redis.call('HLEN', KEYS[1]) then memory = 'behind' end
 end
-if mark[1] ~= ARGV[3] then saves = 0 end
 saves = math.max(saves, confirmed) + 1
+
 redis.call('HSET', KEYS[3], 'owner', ARGV[3], 'epoch', ARGV[4], 'saves', saves)
 if holder then redis.call('PEXPIRE', KEYS[4], ARGV[2])
 else redis.call('SET', KEYS[4], ARGV[1], 'PX', ARGV[2]) end
-local at = 9
-local forgotten = tonumber(ARGV[7])
-if forgotten > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, at, at + forgotten - 1)) end
-at = at + forgotten
-local records = 2 * tonumber(ARGV[8])
-if records > 0 then redis.call('HSET', KEYS[1], unpack(ARGV, at, at + records - 1)) end
-at = at + records
+
+local forgotten = cjson.decode(ARGV[7])
+if #forgotten > 0 then redis.call('HDEL', KEYS[1], unpack(forgotten)) end
+local fields = {}
+local ids = cjson.decode(ARGV[8])
+for text in string.gmatch(ARGV[9], '[^\\n]+') do
+  table.insert(fields, ids[#fields / 2 + 1])
+  table.insert(fields, text)
+end
+if #fields > 0 then redis.call('HSET', KEYS[1], unpack(fields)) end
 redis.call('HSET', KEYS[3], 'workers', redis.call('HLEN', KEYS[1]))
-for i = at, #ARGV, 8 do
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*',
-    'worker_id', ARGV[i], 'worker', ARGV[i + 1], 'group', ARGV[i + 2], 'from', ARGV[i + 3],
-    'to', ARGV[i + 4], 'reason', ARGV[i + 5], 'at', ARGV[i + 6], 'timestamp', ARGV[i + 7])
+
+for _, one in ipairs(cjson.decode(ARGV[10])) do
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*', 'worker_id', one[1], 'worker', one[2],
+    'group', one[3], 'from', one[4], 'to', one[5], 'reason', one[6], 'at', one[7], 'timestamp', one[8])
 end
 return {'', memory, saves}
 """
