@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from exporter.core.model import HISTORY, Reason, Record, Status, Wall
 from exporter.store.codec import Encoder, decode
 from exporter.store.fields import Corrupt
 from tests.exporter.store.records import change, record, records
+
+DOCUMENT = Path(__file__).parents[3] / "docs/store.md"
 
 GOLDEN = (
     '{"v":1,"worker_id":"w1","name":"W1","group":"default","host":"host","port":8001,"version":"1.2",'
@@ -187,3 +191,11 @@ def test_no_more_history_is_read_than_is_kept() -> None:
     line = {"from": "connected", "to": "alive", "reason": "heartbeat", "timestamp": 2.0}
     history = decode("w1", edited(history=[CHANGE] * 10 + [line] * HISTORY)).history
     assert history == (transition,) * HISTORY
+
+
+def test_the_documented_record_can_be_read() -> None:
+    """docs/store.md shows what this program writes: the same fields in the same order."""
+    [shown] = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
+    decoded = decode("worker-1-5f2c01aa", shown.encode())
+    again = json.loads(Encoder("node1:4711").encode(decoded))
+    assert list({**again, "epoch": 3}.items()) == list(json.loads(shown).items())

@@ -168,6 +168,19 @@ async def test_a_slow_store_does_not_hold_up_an_answer(rig: Rig, store: Recordin
     assert W1 in store.records
 
 
+async def test_who_no_longer_waits_is_not_told(rig: Rig, store: RecordingStore) -> None:
+    """A write that fails after its waiter went away fails for the others only."""
+    store.open_gate.clear()
+    rig.receive(register("w1"))
+    assert not await rig.journal.written_through(W1, timeout=0.01)
+    waiting = asyncio.create_task(rig.journal.written_through(W1))
+    await settle()
+    store.fails = StoreError("memory", Operation.SAVE, "gone")
+    store.open_gate.set()
+    assert not await waiting
+    store.fails = None
+
+
 async def test_a_store_that_is_away_does_not_hold_up_an_answer(rig: Rig, store: RecordingStore) -> None:
     """The one who finds out is told with the failure, later ones at once."""
     store.away = True

@@ -245,3 +245,14 @@ async def test_the_event_loop_runs_while_the_disk_is_slow(store: SQLiteStore, pa
         assert not saving.done()
         backup.execute("ROLLBACK")
     assert await saving == Saved()
+
+
+async def test_a_batch_that_fails_half_way_leaves_nothing(store: SQLiteStore, path: Path) -> None:
+    """Here because somebody dropped a table; the workers before it in the batch are not there either."""
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("DROP TABLE transitions")
+    with pytest.raises(StoreError) as caught:
+        await store.save(Batch([record("w1")], (), record().history))
+    assert (caught.value.problem, caught.value.permanent) == ("no such table: transitions", True)
+    assert await ids(store) == set()
+    assert await store.save(Batch([record("w2")])) == Saved()
