@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 
 from exporter.app import create_app
+from exporter.errors import UsageError
 from exporter.settings import Settings
 from worker_agent import logs
 from worker_agent.environment import SettingsError, load
 
 try:
     settings = load(Settings)
-except SettingsError as error:
+    logs.configure(settings.log_level, settings.log_format)
+    app = create_app(settings)
+except (SettingsError, UsageError) as error:
     print(error, file=sys.stderr)
     sys.exit(2)
-
-logs.configure(settings.log_level, settings.log_format)
-app = create_app(settings)

@@ -153,7 +153,7 @@ class Telemetry:
         )
         self.stall_seconds = Counter(
             "heartbeat_stall_seconds_total",
-            "Time in which the exporter itself did nothing, forgiven to the workers.",
+            "Time in which the exporter itself did nothing.",
             registry=registry,
         )
         self.scrape_duration = Histogram(

@@ -13,7 +13,8 @@ is judged for a silence that was ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 from . import events
@@ -186,15 +187,16 @@ class Fleet:
 
     def take_unsaved(self, now: Now) -> list[Row]:
         """Up to `TURN` workers that changed since they were last taken, the longest waiting first."""
-        ids = [worker_id for worker_id, _ in zip(self._unsaved, range(TURN), strict=False)]
+        ids = list(islice(self._unsaved, TURN))
         for worker_id in ids:
             del self._unsaved[worker_id]
         return self.rows(ids, now)
 
     def take_forgotten(self) -> list[WorkerId]:
-        """All workers that were forgotten since the last call."""
-        ids = list(self._forgotten)
-        self._forgotten.clear()
+        """Up to `TURN` workers that were forgotten since they were last taken, the longest waiting first."""
+        ids = list(islice(self._forgotten, TURN))
+        for worker_id in ids:
+            del self._forgotten[worker_id]
         return ids
 
     def not_saved(self, ids: Iterable[WorkerId]) -> None:
@@ -228,6 +230,9 @@ class Fleet:
     def _register(self, event: events.Register, now: Now) -> None:
         facts = event.facts
         worker = self._workers.get(facts.worker_id)
+        if worker is not None and facts.boot_id is None:
+            # Silence about it is no other process; to forget it would hide the next restart.
+            facts = replace(facts, boot_id=worker.facts.boot_id)
         self._make_room(facts, now, newcomer=worker is None)
         if worker is None:
             self._add(facts, now)
@@ -247,7 +252,7 @@ class Fleet:
             self._set_deadline(worker, now.mono + worker.timeout)
 
     def _registration_trigger(self, worker: Worker, facts: Facts) -> Trigger:
-        if facts.boot_id is None or worker.facts.boot_id is None or facts.boot_id == worker.facts.boot_id:
+        if worker.facts.boot_id is None or worker.facts.boot_id == facts.boot_id:
             return Trigger.REGISTER
         if worker.status is Status.ALIVE and worker.connection is not None:
             return Trigger.CONFLICT
@@ -348,7 +353,10 @@ class Fleet:
         worker = Worker(record.facts, record.status, record.reason, now)
         worker.since = record.since
         worker.last_seen = record.last_seen
-        worker.seen = Mono(now.mono - max(0, round((now.wall - record.last_seen) * SECOND)))
+        if worker.status is Status.NOT_RESPONDING:
+            # For the others retention begins now: after a long absence of ours, one that died in it
+            # would be forgotten in the moment in which it is found to be lost.
+            worker.seen = Mono(now.mono - max(0, round((now.wall - record.last_seen) * SECOND)))
         worker.last_heartbeat = record.last_heartbeat
         worker.carried = record.totals
         worker.history = record.history

@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import NamedTuple
 
+from exporter.core.lifecycle import REASONS
 from exporter.core.model import (
     DOWN_REASONS,
     HISTORY,
@@ -165,10 +166,14 @@ def decode(worker_id: str, text: bytes) -> Record:
     if data.get("worker_id") != worker_id:
         raise Corrupt(f"worker_id is {data.get('worker_id')!r}, expected {worker_id!r}")
     facts = _facts(data)
+    status = fields.one_of(_STATUSES, data, "status")
+    reason = fields.one_of(_REASONS, data, "reason")
+    if reason not in REASONS[status]:
+        raise Corrupt(f"no worker is {status} for the reason {reason}")
     return Record(
         facts,
-        fields.one_of(_STATUSES, data, "status"),
-        fields.one_of(_REASONS, data, "reason"),
+        status,
+        reason,
         fields.time(data, "since_timestamp"),
         fields.time(data, "last_seen_timestamp"),
         fields.optional(fields.time, data, "last_heartbeat_timestamp"),

@@ -228,10 +228,9 @@ class Journal:
             await self._write_urgent()
             rows = self._fleet.take_unsaved(self._clock.now())
             forgotten = self._fleet.take_forgotten()
-            self._fleet.not_saved(forgotten[BATCH:])
             something = rows or forgotten or self._transitions
             if something or not self._proven or self._lease.runs_out:
-                await self._save(rows, forgotten[:BATCH])
+                await self._save(rows, forgotten)
                 await asyncio.sleep(0)
 
     async def _write_urgent(self) -> None:

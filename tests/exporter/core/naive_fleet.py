@@ -8,6 +8,7 @@ and come out are shared with the real one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -99,11 +100,13 @@ class NaiveFleet:
             self.newcomer(facts, now)
             return
         old_boot = worker.facts.boot_id
+        if facts.boot_id is None:
+            facts = replace(facts, boot_id=old_boot)
         self.learn(worker, facts, now)
         group = self.group_of(worker)
         group.returning += 1
         self.sign_of_life(worker, now)
-        if facts.boot_id is None or old_boot is None or facts.boot_id == old_boot:
+        if old_boot is None or facts.boot_id == old_boot:
             return
         if worker.status is Status.ALIVE and worker.socket is not None:
             group.conflicts += 1
@@ -221,7 +224,8 @@ class NaiveFleet:
             self.save_later(worker)
 
     def revive(self, record: Record, now: Now) -> None:
-        silence = max(0, round((now.wall - record.last_seen) * SECOND))
+        lost_before = record.status is Status.NOT_RESPONDING
+        silence = max(0, round((now.wall - record.last_seen) * SECOND)) if lost_before else 0
         worker = NaiveWorker(
             record.facts,
             record.status,

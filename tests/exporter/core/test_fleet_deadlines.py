@@ -347,14 +347,20 @@ def test_signs_of_life_of_the_silent(sign: str, kept: int) -> None:
     assert judged_after(scene, kept)
 
 
-def test_retention_over_before_the_timeout() -> None:
-    """A worker last seen longer ago than it is kept goes as soon as it is declared."""
+def test_retention_of_a_worker_that_died_in_our_absence() -> None:
+    """It is kept from our return on: forgotten as it is declared, it would never be seen to be lost."""
     scene = Scene()
-    scene.restore(record(Status.DISCONNECTED, Reason.SHUTDOWN, seen=scene.wall - HOUR))
-    assert scene.after(18) == [
-        "w: disconnected -> not_responding, shutdown",
-        "w: not_responding -> forgotten, expired",
-    ]
+    scene.restore(record(Status.ALIVE, Reason.HEARTBEAT, seen=scene.wall - 2 * DAY))
+    assert scene.after(18) == ["w: alive -> not_responding, connection_lost"]
+    assert scene.after(DAY - 18.125) == []
+    assert scene.after(0.125) == ["w: not_responding -> forgotten, expired"]
+
+
+def test_retention_of_a_worker_that_was_lost_before_our_absence() -> None:
+    """It goes on while we are away: what was known to be lost has been seen."""
+    scene = Scene()
+    scene.restore(record(Status.NOT_RESPONDING, Reason.TIMEOUT, seen=scene.wall - 2 * DAY))
+    assert scene.after(0) == ["w: not_responding -> forgotten, expired"]
 
 
 # How much at once

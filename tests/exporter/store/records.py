@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from exporter.core.lifecycle import REASONS
 from exporter.core.model import (
     DOWN_REASONS,
     Facts,
@@ -80,10 +81,11 @@ def records(draw: st.DrawFn) -> Record:
         at=times,
     )
     down = st.dictionaries(st.sampled_from(DOWN_REASONS), counts).map(lambda spent: tuple(spent.items()))
+    status = draw(statuses)
     return Record(
         of,
-        draw(statuses),
-        draw(reasons),
+        status,
+        draw(st.sampled_from(sorted(REASONS[status]))),
         draw(times),
         draw(times),
         draw(st.none() | times),

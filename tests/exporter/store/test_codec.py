@@ -118,6 +118,7 @@ CHANGE = {"from": "none", "to": "alive", "reason": "heartbeat", "timestamp": 1.0
 STATUSES = "registered, connected, alive, disconnected, not_responding"
 REASONS = ", ".join(Reason)
 BAD: dict[str, tuple[bytes, str]] = {
+    "impossible": (edited(status="disconnected"), "no worker is disconnected for the reason heartbeat"),
     "empty": (b"", "not JSON: Expecting value: line 1 column 1 (char 0)"),
     "truncated": (GOLDEN.encode()[:30], "not JSON: Expecting ':' delimiter: line 1 column 31 (char 30)"),
     "bytes": (
