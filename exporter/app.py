@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
+import os
 from collections.abc import AsyncIterator, Sequence
+from typing import NoReturn
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -112,14 +113,10 @@ class Exporter:
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         # The server closes its sockets before it tells us that it ends, so the signal has to.
         forget_signals = on_termination(self.stop_judging)
-        try:
-            await self.journal.start()
-        except LeaseHeld as held:
-            await _end_and_wait(StoreInUse(str(held)))
-        except StoreError as error:
-            await _end_and_wait(StoreUnusable(str(error)))
+        # Before anything that takes time: a silence of the pulse is taken for a stall.
         pulse = asyncio.create_task(self.monitor.run(), name="pulse")
         try:
+            await self._claim_store()
             yield
         finally:
             self.stop_judging()
@@ -132,6 +129,14 @@ class Exporter:
         """Our own end says nothing about the workers: from here on no closed socket counts."""
         self.stopping = True
 
+    async def _claim_store(self) -> None:
+        try:
+            await self.journal.start()
+        except LeaseHeld as held:
+            _end(StoreInUse(str(held)))
+        except StoreError as error:
+            _end(StoreUnusable(str(error)))
+
     def _restore(self, records: tuple[Record, ...]) -> None:
         self.monitor.receive(Restore(records))
         self.recent.restore(records)
@@ -141,13 +146,12 @@ class Exporter:
         return health.StoreHealth(problem is None, self.store.where, self.fleet.unsaved, problem)
 
 
-def _end(error: ExporterError) -> None:
-    """End the process with the error's exit code, whatever server it runs in."""
+def _end(error: ExporterError) -> NoReturn:
+    """End the process with the error's exit code, whatever server it runs in.
+
+    At once, for a server would report an exception a second time, with a traceback for each open
+    socket, and end with a code of its own. Nothing is left undone: the store is not ours to write to.
+    """
     logger.critical("%s", error)
-    asyncio.get_running_loop().call_soon(sys.exit, error.exit_code)
-
-
-async def _end_and_wait(error: ExporterError) -> None:
-    """End instead of returning or raising, which a server reports a second time and with a traceback."""
-    _end(error)
-    await asyncio.Event().wait()
+    logging.shutdown()
+    os._exit(error.exit_code)
