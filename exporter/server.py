@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import socket
+import sys
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -46,7 +49,9 @@ def serve(app: FastAPI, address: str) -> None:
         server_header=False,
     )
     logging.getLogger("uvicorn.error").addFilter(_not_each_connection)
-    logger.info("Listening on %s", address)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _as_asked)
+    logger.info("Listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -69,6 +74,8 @@ def listen(address: str) -> socket.socket:
             backlog=_BACKLOG,
             dualstack_ipv6=everywhere and family is socket.AF_INET6,
         )
+    except UnicodeError:
+        raise UsageError(f"--web.listen-address={address}: {host!r} is no name of a host") from None
     except OSError as error:
         raise CannotListen(address, _why(error)) from None
 
@@ -76,7 +83,20 @@ def listen(address: str) -> socket.socket:
 def _why(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "the address is already in use"
-    return (error.strerror or os.strerror(error.errno or 0)).lower()
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror).lower()
+    return os.strerror(error.errno or 0).lower()  # `strerror` of the error itself repeats the address
+
+
+def _name(listener: socket.socket) -> str:
+    """Where it really listens: the port may have been left to the system."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _as_asked(number: int, frame: FrameType | None) -> None:
+    """Uvicorn, once it has shut down, sends itself the signal again that it was asked with: all is done."""
+    sys.exit(0)
 
 
 def _not_each_connection(record: logging.LogRecord) -> bool:

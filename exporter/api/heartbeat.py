@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 PATIENCE = 10
 """So many frames in a row that are no messages, and the connection is closed."""
 
+_LINGER = 1.0
+"""Seconds to wait for a refused connection to be gone."""
+
 _CLOSE_CODES = {
     Closed.REPLACED: protocol.Close.REPLACED,
     Closed.FORGOTTEN: protocol.Close.FORGOTTEN,
@@ -73,7 +76,7 @@ class Heartbeats:
         worker_id = WorkerId(scope["path_params"]["worker_id"])
         refusal = self._refusal(worker_id)
         if refusal is not None:
-            await self._refuse(refusal, WebSocket(scope, receive, send))
+            await self._refuse(refusal, scope, receive, send)
             return
         await send({"type": "websocket.accept"})
         connection = Connection(next(self._numbers))
@@ -109,9 +112,15 @@ class Heartbeats:
             return Refused.FULL
         return None
 
-    async def _refuse(self, why: Refused, websocket: WebSocket) -> None:
+    async def _refuse(self, why: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         self._telemetry.connections_refused[why].inc()
-        await websocket.send_denial_response(_REFUSALS[why])
+        await WebSocket(scope, receive, send).send_denial_response(_REFUSALS[why])
+        # Uvicorn logs an error about an application that is done before the connection is. It tells of the
+        # end twice: when the answer was given, and when the connection is gone.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                await receive()
+                await receive()
 
 
 _REFUSALS = {

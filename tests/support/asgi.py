@@ -58,6 +58,10 @@ class Socket:
         await self._from_app.put(message)
         if message["type"] == "websocket.close":
             await self._to_app.put({"type": "websocket.disconnect", "code": message.get("code", 1000)})
+        elif message["type"] == "websocket.http.response.body":
+            # As uvicorn does: once for the answer, once when the connection is gone.
+            for _ in range(2):
+                await self._to_app.put({"type": "websocket.disconnect", "code": 1006})
 
     async def open(self) -> Socket:
         """Raises Refused: with what the application answered instead of accepting."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from starlette.types import Message
 
 from tests.support.application import Exporter, running
-from tests.support.asgi import Refused
+from tests.support.asgi import Refused, Socket
 from tests.support.stores import MemoryStore
 
 
@@ -102,6 +103,29 @@ async def test_an_unknown_worker_is_refused_before_it_is_accepted(exporter: Expo
     assert await exporter.metric('heartbeat_connections_refused_total{reason="unknown"}') == [
         'heartbeat_connections_refused_total{reason="unknown"} 1.0'
     ]
+
+
+class MuteSocket(Socket):
+    """A peer that does not answer the closing handshake: to the server its connection stays."""
+
+    async def _sent(self, message: Message) -> None:
+        await self._from_app.put(message)
+
+
+async def test_connections_are_bounded() -> None:
+    """503 with Retry-After once those that were replaced, and linger, are too many."""
+    async with running(max_workers=1) as exporter:
+        await exporter.register(worker_id="w")
+        mute = [await MuteSocket(exporter.app, "/ws/w").open() for _ in range(17)]
+        with pytest.raises(Refused) as refused:
+            await exporter.connect("w")
+        assert (refused.value.status, refused.value.headers["retry-after"]) == (503, "15")
+        assert await exporter.metric('heartbeat_connections_refused_total{reason="full"}') == [
+            'heartbeat_connections_refused_total{reason="full"} 1.0'
+        ]
+        for socket in mute:
+            await socket.drop()
+        await (await exporter.connect("w")).drop()
 
 
 @pytest.mark.parametrize(
