@@ -88,6 +88,7 @@ class Monitor:
 
     async def run(self) -> None:
         """Judge in time, for ever: wakes for the next deadline, and at least every `PULSE`."""
+        self._expected = Mono(self._clock.now().mono + PULSE)  # what took long to start was not silent
         while True:
             now = self._enter()
             following = self.fleet.next_deadline()

@@ -84,6 +84,17 @@ async def test_a_frozen_exporter_declares_nobody_dead(bench: Bench) -> None:
     assert ("w1", "not_responding", "timeout") in bench.changes()
 
 
+async def test_the_time_before_the_first_pulse_is_no_stall() -> None:
+    """A program takes a while between putting its parts together and running them."""
+    bench = Bench()
+    bench.clock.move(2)
+    pulse = asyncio.create_task(bench.monitor.run())
+    await bench.clock.jump(1)
+    assert bench.counted("heartbeat_stall_seconds_total") == 0.0
+    pulse.cancel()
+    await asyncio.gather(pulse, return_exceptions=True)
+
+
 async def test_a_socket_lost_while_the_exporter_was_frozen_is_excused(bench: Bench) -> None:
     """An agent that hung up on a frozen exporter has done nothing wrong."""
     bench.alive()
