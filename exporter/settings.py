@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from exporter.core.fleet import Rules
 from exporter.core.model import SECOND
@@ -28,10 +30,12 @@ class Settings(Environment):
     sqlite_path: Path | None = Field(
         None, description="Keep the registry in this file instead of in Redis: for one machine"
     )
-    heartbeat_timeout: Seconds = Field(
-        15.0, description="Silence after which a worker is declared down, unless it names its own"
-    )
     heartbeat_interval: Seconds = Field(5.0, description="Handed to workers that name none")
+    heartbeat_timeout: Seconds = Field(
+        15.0,
+        validate_default=True,
+        description="Silence after which a worker is declared down, unless it names its own",
+    )
     worker_retention: Retention = Field(
         86400.0, description="How long a lost worker stays on /metrics after its last sign of life"
     )
@@ -41,22 +45,22 @@ class Settings(Environment):
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
     log_format: LogFormat = Field("console", description="console, logfmt or json")
 
-    @model_validator(mode="after")
-    def _timeout_above_interval(self) -> Self:
-        if self.heartbeat_timeout <= self.heartbeat_interval:
-            raise ValueError(
-                f"HEARTBEAT_TIMEOUT={self.heartbeat_timeout:g}: must be above "
-                f"HEARTBEAT_INTERVAL={self.heartbeat_interval:g}"
-            )
-        return self
+    # Of fields, not of the model: a model is not validated where a field is wrong, and all is said at once.
 
-    @model_validator(mode="after")
-    def _redis_url_is_one(self) -> Self:
-        if self.redis_url is not None:
-            scheme = self.redis_url.get_secret_value().partition("://")[0]
-            if scheme not in ("redis", "rediss", "unix"):
-                raise ValueError("REDIS_URL=****: must start with redis://, rediss:// or unix://")
-        return self
+    @field_validator("redis_url")
+    @classmethod
+    def _is_an_address_of_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_redis_url(value.get_secret_value())
+        return value
+
+    @field_validator("heartbeat_timeout")
+    @classmethod
+    def _is_above_the_interval(cls, timeout: float, others: ValidationInfo) -> float:
+        interval = others.data.get("heartbeat_interval")
+        if interval is not None and timeout <= interval:
+            raise ValueError(f"must be above HEARTBEAT_INTERVAL={interval:g}")
+        return timeout
 
     def rules(self) -> Rules:
         return Rules(
@@ -72,3 +76,22 @@ class Settings(Environment):
             return self.redis_url.get_secret_value()
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"redis://{host}:{self.redis_port}/{self.redis_db}"
+
+
+def _check_redis_url(url: str) -> None:
+    """Raises ValueError: it says what is expected and repeats nothing of the URL, which holds a password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(
+            "must be redis://user:password@host:port/db, with a port up to 65535 and with what is special"
+            " in the password written as %XX"
+        ) from None
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("must name a socket, as in unix:///run/redis.sock?db=0")
+    elif port == 0 or not re.fullmatch(r"(/[0-9]*)?", parts.path):
+        raise ValueError("must end with host:port/db, db being a number")
