@@ -35,7 +35,8 @@ def _level(transition: Transition) -> int:
     before, after = transition.before, transition.after
     if after in DOWN and before not in DOWN and transition.reason is not Reason.SHUTDOWN:
         return logging.WARNING
-    return logging.INFO if before is None or after is None or after in DOWN | UP else logging.DEBUG
+    pending = before is not None and after is not None and after not in DOWN | UP
+    return logging.DEBUG if pending and transition.reason is not Reason.RESTART else logging.INFO
 
 
 def _fields(transition: Transition) -> dict[str, str]:
