@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERVERS := redis-server prometheus prometheus-alertmanager
+# More processes than cores: the longest tests wait for real time to pass. One test at a time, so that
+# no process is left with several of those at the end.
+PARALLEL := -n 4 --maxschedchunk 1
 
 .PHONY: help demo test unit bench lint format docs clean
 
@@ -15,10 +18,10 @@ demo: $(VENV)/demo-installed ## Run an exporter, four workers, Prometheus and Al
 
 test: $(VENV)/dev-installed lint ## Run all tests; installs the servers they need if it may
 	@scripts/debian-install $(SERVERS) || true
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 unit: $(VENV)/dev-installed ## Run the tests that need no server: seconds
-	$(BIN)/python -m pytest -m "not servers and not slow"
+	$(BIN)/python -m pytest -m "not servers and not slow" $(PARALLEL)
 
 bench: $(VENV)/dev-installed ## Measure speed and size; prints figures
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
