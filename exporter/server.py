@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import socket
 import sys
@@ -57,12 +56,16 @@ def serve(app: FastAPI, address: str) -> None:
 
 def listen(address: str) -> socket.socket:
     """Listen on `host:port`; without a host on all interfaces, IPv6 and IPv4."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
         raise UsageError(
             f"--web.listen-address={address}: must be host:port or :port, with a port up to 65535"
         )
     host = host.strip("[]")
+    try:
+        host.encode("idna")  # the first thing that a look-up would do
+    except UnicodeError:
+        raise UsageError(f"--web.listen-address={address}: {host!r} is no name of a host") from None
     everywhere = host in ("", "::")
     family = (
         socket.AF_INET6 if ":" in host or (everywhere and socket.has_dualstack_ipv6()) else socket.AF_INET
@@ -74,8 +77,6 @@ def listen(address: str) -> socket.socket:
             backlog=_BACKLOG,
             dualstack_ipv6=everywhere and family is socket.AF_INET6,
         )
-    except UnicodeError:
-        raise UsageError(f"--web.listen-address={address}: {host!r} is no name of a host") from None
     except OSError as error:
         raise CannotListen(address, _why(error)) from None
 
@@ -83,9 +84,7 @@ def listen(address: str) -> socket.socket:
 def _why(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "the address is already in use"
-    if isinstance(error, socket.gaierror):
-        return str(error.strerror).lower()
-    return os.strerror(error.errno or 0).lower()  # `strerror` of the error itself repeats the address
+    return str(error.strerror).partition(" (while attempting")[0].lower()  # what follows repeats the address
 
 
 def _name(listener: socket.socket) -> str:

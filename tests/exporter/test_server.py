@@ -1,0 +1,149 @@
+"""How the exporter listens, and the options that it is served with."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from exporter.errors import CannotListen, UsageError
+from exporter.server import listen, serve
+
+IPV6 = socket.has_dualstack_ipv6()
+
+
+@pytest.mark.parametrize(
+    ("address", "reached_by"),
+    [
+        ("127.0.0.1:0", ["127.0.0.1"]),
+        ("localhost:0", ["127.0.0.1"]),
+        (":0", ["127.0.0.1", "::1"] if IPV6 else ["127.0.0.1"]),
+        ("0.0.0.0:0", ["127.0.0.1"]),
+        *([("[::1]:0", ["::1"]), ("[::]:0", ["::1", "127.0.0.1"])] if IPV6 else []),
+    ],
+)
+def test_listens_where_it_is_told(address: str, reached_by: list[str]) -> None:
+    """Without a host on every interface, IPv6 and IPv4."""
+    with listen(address) as listener:
+        port = listener.getsockname()[1]
+        for host in reached_by:
+            socket.create_connection((host, port), timeout=5.0).close()
+
+
+@pytest.mark.parametrize(
+    "address", ["", "8000", "localhost", "localhost:", ":http", ":65536", ":-1", "::", ": 80"]
+)
+def test_what_is_no_address(address: str) -> None:
+    """The flag, its value and what is expected instead."""
+    with pytest.raises(UsageError) as wrong:
+        listen(address)
+    assert str(wrong.value) == (
+        f"--web.listen-address={address}: must be host:port or :port, with a port up to 65535"
+    )
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "ü" * 64, "a..b"])
+def test_what_is_no_host(name: str) -> None:
+    """A name that cannot even be looked up is a mistake in the flag, too."""
+    with pytest.raises(UsageError, match=rf"^--web.listen-address={name}:80: '{name}' is no name of a host$"):
+        listen(f"{name}:80")
+
+
+def test_a_port_that_is_taken() -> None:
+    """The sentence names the address and the flag that sets another."""
+    with listen("127.0.0.1:0") as first:
+        address = f"127.0.0.1:{first.getsockname()[1]}"
+        with pytest.raises(CannotListen) as refused:
+            listen(address)
+    assert str(refused.value) == (
+        f"cannot listen on {address}: the address is already in use (--web.listen-address sets another)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("192.0.2.1:80", "cannot assign requested address"),
+        ("no-such-host.invalid:80", "name or service not known"),
+    ],
+)
+def test_an_address_that_is_not_ours(address: str, why: str) -> None:
+    """One of another machine, and one of no machine."""
+    with pytest.raises(CannotListen) as refused:
+        listen(address)
+    assert refused.value.address == address
+    # Without a resolver the system says that it failed for now instead of for good.
+    assert refused.value.why in (why, "temporary failure in name resolution")
+
+
+class Recorded(uvicorn.Server):
+    """A server that notes how it would have run."""
+
+    runs: list[tuple[uvicorn.Config, list[socket.socket]]]
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        assert sockets is not None
+        Recorded.runs.append((self.config, sockets))
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, logging_as_found: None) -> Iterator[uvicorn.Config]:
+    """What the server was told, after `serve` returned."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(uvicorn, "Server", Recorded)
+    Recorded.runs = []
+    serve(FastAPI(), "127.0.0.1:0")
+    ((config, sockets),) = Recorded.runs
+    yield config
+    for one in sockets:
+        one.close()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_options(served: uvicorn.Config) -> None:
+    """Small frames, no compression, no pings of the server's own, and a bounded time to end."""
+    expected: dict[str, Any] = {
+        "ws_max_size": 4096,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": None,
+        "ws_ping_timeout": None,
+        "timeout_graceful_shutdown": 5,
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "limit_concurrency": None,
+        "workers": 1,
+    }
+    assert {name: getattr(served, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_is_over_and_done_with_is_no_failure(
+    served: uvicorn.Config, number: signal.Signals
+) -> None:
+    """Uvicorn raises it again at its end; the process then ends with 0."""
+    with pytest.raises(SystemExit) as ended:
+        signal.raise_signal(number)
+    assert ended.value.code == 0
+
+
+def test_connections_leave_no_lines_in_the_log(
+    served: uvicorn.Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten thousand workers that come back are ten thousand changes of status, not thirty thousand lines."""
+    log = logging.getLogger("uvicorn.error")
+    with caplog.at_level(logging.INFO):
+        log.info('%s - "WebSocket %s" [accepted]', "127.0.0.1:1", "/ws/w")
+        log.info("connection open")
+        log.info("connection closed")
+        log.info("Shutting down")
+        log.warning("connection reset")
+    assert [record.getMessage() for record in caplog.records] == ["Shutting down", "connection reset"]
