@@ -68,10 +68,14 @@ async def test_a_timeout_that_is_not_named_leaves_room_for_three_intervals(expor
         ({"name": "a\nb"}, "name", "match pattern"),
         ({"name": '"; drop'}, "name", "match pattern"),
         ({"host": "ho st"}, "host", "match pattern"),
+        ({"host": "[]"}, "host", "Address cannot be empty"),
+        ({"host": "host:8001"}, "host", "At least 3 parts expected"),
+        ({"host": "[host]"}, "host", "At least 3 parts expected"),
         ({"port": 0}, "port", "greater than or equal to 1"),
         ({"port": 65536}, "port", "less than or equal to 65535"),
         ({"port": "http"}, "port", "valid integer"),
         ({"worker_id": "a/b"}, "worker_id", "match pattern"),
+        ({"worker_id": ".."}, "worker_id", "a step in a path"),
         ({"group": ""}, "group", "at least 1 character"),
         ({"boot_id": "x" * 101}, "boot_id", "at most 100 characters"),
         ({"started_at": -1}, "started_at", "greater than or equal to 0"),
@@ -114,12 +118,34 @@ async def test_numbers_that_are_not_finite_are_refused(exporter: Exporter, numbe
     assert {problem["loc"][1] for problem in answer.json()["detail"]} == {"heartbeat_interval", "started_at"}
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"name":"\xff"}', b"[" * 60_000, b"9" * 5000]
+)
 async def test_a_body_that_is_no_object_is_refused(exporter: Exporter, body: bytes) -> None:
-    """422 in the same shape as for a wrong field."""
+    """422 in the same shape as for a wrong field, and counted, even where no decoder understands it."""
     answer = await exporter.http.post("/register", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code in (400, 422)
-    assert answer.json()["detail"]
+    assert answer.status_code == 422
+    assert {problem["loc"][0] for problem in answer.json()["detail"]} == {"body"}
+    assert await exporter.metric('heartbeat_registration_failures_total{reason="invalid"}') == [
+        'heartbeat_registration_failures_total{reason="invalid"} 1.0'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("fd00::1", "fd00::1"),
+        ("[fd00::1]", "fd00::1"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("a_b.c", "a_b.c"),
+    ],
+)
+async def test_an_ipv6_address_may_stand_in_brackets(exporter: Exporter, given: str, kept: str) -> None:
+    """It is kept without them, and is the same place either way."""
+    await exporter.register(host=given)
+    [worker] = (await exporter.http.get("/workers")).json()
+    assert worker["host"] == kept
+    assert (await exporter.register(host=kept)).json()["worker_id"] == worker["worker_id"]
 
 
 async def test_a_body_beyond_all_measure_is_not_read(exporter: Exporter) -> None:
