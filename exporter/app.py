@@ -153,5 +153,4 @@ def _end(error: ExporterError) -> NoReturn:
     socket, and end with a code of its own. Nothing is left undone: the store is not ours to write to.
     """
     logger.critical("%s", error)
-    logging.shutdown()
     os._exit(error.exit_code)

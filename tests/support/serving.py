@@ -119,9 +119,7 @@ def exporter(
         yield Serving(process, port, log)
 
 
-def run_to_its_end(
-    directory: Path, by: str = "serve", **variables: object
-) -> subprocess.CompletedProcess[str]:
+def run_to_end(directory: Path, by: str = "serve", **variables: object) -> subprocess.CompletedProcess[str]:
     """An exporter that is expected to end by itself."""
     return subprocess.run(
         command(by, free_port()),

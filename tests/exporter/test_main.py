@@ -1,0 +1,61 @@
+"""`exporter.main:app`, as an ASGI server imports it."""
+
+from __future__ import annotations
+
+import logging
+import runpy
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from exporter import __version__
+
+
+@pytest.fixture(autouse=True)
+def on_its_own(
+    bare_environment: None, logging_as_found: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No settings but a test's own, and nothing of the module's stays."""
+    monkeypatch.setenv("SQLITE_PATH", str(tmp_path / "registry.db"))
+
+
+def test_an_application_made_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Importing it reads the settings and configures logging, and starts nothing."""
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    monkeypatch.setenv("LOG_FORMAT", "logfmt")
+    app = runpy.run_module("exporter.main")["app"]
+    assert isinstance(app, FastAPI)
+    assert app.version == __version__
+    assert logging.getLogger().level == logging.WARNING
+    logging.getLogger("uvicorn.error").warning("x")
+    assert "level=warning logger=uvicorn.error event=x\n" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"MAX_WORKERS": "0", "LOG_LEVEL": "loud"},
+            "MAX_WORKERS=0: must be greater than or equal to 1\n"
+            "LOG_LEVEL=LOUD: must be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'\n",
+        ),
+        (
+            {"SQLITE_PATH": "", "REDIS_URL": "redis://:geheim@localhost?socket_timeout=soon"},
+            "REDIS_URL=****: Invalid value for 'socket_timeout' in connection URL.\n",
+        ),
+    ],
+)
+def test_wrong_settings(
+    wrong: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them, without a traceback and without a password; exit code 2."""
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("exporter.main")
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", said)
