@@ -1,4 +1,4 @@
-"""The only file that reads time.
+"""The only file that reads time, and the one that writes it for people.
 
 The monotonic clock starts at a random point, so that an instant of it that is taken for wall time,
 or for another process's, is wrong at once and by years instead of now and then and by little.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from exporter.core.model import SECOND, Mono, Now, Wall
@@ -33,3 +35,14 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def rfc3339(at: Wall) -> str:
+    """In UTC, to the millisecond. Of a fleet's heartbeats thousands share a second, so that is kept."""
+    microseconds = round(at % 1 * 1e6)
+    return f"{_second(int(at))}.{min(999, microseconds // 1000):03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")

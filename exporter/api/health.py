@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from exporter import __version__
 from exporter.api.heartbeat import Readiness
-from exporter.api.workers import rfc3339
+from exporter.clock import rfc3339
 from exporter.core.model import SECOND
 from exporter.monitor import Monitor
 

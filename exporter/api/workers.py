@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 
 from exporter.api.registration import WriteThrough
+from exporter.clock import rfc3339
 from exporter.core.events import Delete
 from exporter.core.fleet import UnknownWorker
 from exporter.core.model import SECOND, Row, Status, Totals, Transition, Wall, WorkerId
@@ -106,10 +106,6 @@ def _describe_totals(totals: Totals) -> dict[str, Any]:
         "up_seconds": totals.up / SECOND,
         "down_seconds": {reason.value: time / SECOND for reason, time in totals.down},
     }
-
-
-def rfc3339(at: Wall) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _list(transitions: Iterable[Transition]) -> list[dict[str, Any]]:

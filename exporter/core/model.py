@@ -58,6 +58,9 @@ class Reason(StrEnum):
     EVICTED = "evicted"
 
 
+BEFORE_NEW, AFTER_FORGOTTEN = "none", "forgotten"
+"""What stands for the status that a worker does not have yet, or no longer, where changes are named."""
+
 DOWN_REASONS = (Reason.NEVER_CONNECTED, Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.SHUTDOWN)
 
 
@@ -96,11 +99,11 @@ class Transition(NamedTuple):
 
     @property
     def from_name(self) -> str:
-        return self.before or "none"
+        return self.before or BEFORE_NEW
 
     @property
     def to_name(self) -> str:
-        return self.after or "forgotten"
+        return self.after or AFTER_FORGOTTEN
 
 
 class Totals(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from exporter.core.groups import GroupRow
-from exporter.core.model import SECOND, Row, Status
+from exporter.core.model import AFTER_FORGOTTEN, BEFORE_NEW, SECOND, Row, Status
 from exporter.telemetry import Telemetry
 
 from .family import DURATION, INSTANT, SETTING, Family, Kind, Single, Split, Spread
@@ -90,7 +90,7 @@ GROUP: tuple[Family[GroupRow], ...] = (
         "Changes of status by reason; a new worker comes from none, one no longer known goes to forgotten.",
         ("from", "to", "reason"),
         lambda group: [
-            ((before or "none", after or "forgotten", reason), count)
+            ((before or BEFORE_NEW, after or AFTER_FORGOTTEN, reason), count)
             for (before, after, reason), count in group.changes
         ],
     ),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from functools import lru_cache
 from math import isfinite
 from typing import NamedTuple
 
+from exporter.clock import rfc3339
 from exporter.core.lifecycle import REASONS
 from exporter.core.model import (
+    AFTER_FORGOTTEN,
+    BEFORE_NEW,
     DOWN_REASONS,
     HISTORY,
     Facts,
@@ -90,17 +91,6 @@ class Encoder:
             f'"missed_heartbeats":{totals.missed},"restarts":{totals.restarts},"up_nanoseconds":{totals.up},'
             f'"down_nanoseconds":{{{down}}},{known.tail}{self._stamp}'
         )
-
-
-def rfc3339(at: Wall) -> str:
-    """To the millisecond. Of a fleet's heartbeats thousands share a second, so that is kept."""
-    microseconds = round(at % 1 * 1e6)
-    return f"{_second(int(at))}.{min(999, microseconds // 1000):03d}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _fragments(record: Record) -> _Fragments:
@@ -195,8 +185,8 @@ def _refuse(constant: str) -> object:
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 _STATUSES: dict[object, Status] = {status.value: status for status in Status}
 _REASONS: dict[object, Reason] = {reason.value: reason for reason in Reason}
-_FROM: dict[object, Status | None] = {"none": None, **_STATUSES}
-_TO: dict[object, Status | None] = {"forgotten": None, **_STATUSES}
+_FROM: dict[object, Status | None] = {BEFORE_NEW: None, **_STATUSES}
+_TO: dict[object, Status | None] = {AFTER_FORGOTTEN: None, **_STATUSES}
 _DOWN: dict[object, Reason] = {reason.value: reason for reason in DOWN_REASONS}
 
 

@@ -19,6 +19,7 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from exporter.clock import rfc3339
 from exporter.core.model import Record, Transition
 from exporter.store import scripts
 from exporter.store.base import (
@@ -34,7 +35,7 @@ from exporter.store.base import (
     StoreError,
     this_process,
 )
-from exporter.store.codec import Encoder, decode, rfc3339
+from exporter.store.codec import Encoder, decode
 from exporter.store.fields import Corrupt
 from exporter.telemetry import Operation
 

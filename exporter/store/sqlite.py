@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from exporter.clock import rfc3339
 from exporter.core.model import Record, Transition, WorkerId
 from exporter.store.base import Batch, Loaded, Owner, Quarantined, Saved, StoreError, this_process
-from exporter.store.codec import Encoder, decode, rfc3339
+from exporter.store.codec import Encoder, decode
 from exporter.store.database import Database, NotOurs
 from exporter.store.fields import Corrupt
 from exporter.store.lockfile import LockFile

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
-from exporter.clock import SystemClock
-from exporter.core.model import SECOND
+import pytest
+
+from exporter.clock import SystemClock, rfc3339
+from exporter.core.model import SECOND, Wall
 
 
 def test_wall_time_is_the_machines() -> None:
@@ -38,3 +40,17 @@ async def test_sleeps_by_the_monotonic_clock() -> None:
     before = clock.now().mono
     await clock.sleep(0.02)
     assert clock.now().mono - before >= 0.019 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("at", "written"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1767225600.001, "2026-01-01T00:00:00.001Z"),
+        (1767225599.9999995, "2025-12-31T23:59:59.999Z"),
+        (253402300799.0, "9999-12-31T23:59:59.000Z"),
+    ],
+)
+def test_writes_an_instant_to_the_millisecond(at: float, written: str) -> None:
+    """RFC 3339, in UTC, never rounded into the second that follows."""
+    assert rfc3339(Wall(at)) == written
