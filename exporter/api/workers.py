@@ -28,7 +28,10 @@ def routes(monitor: Monitor, recent: RecentTransitions, write_through: WriteThro
         limit: Annotated[int | None, Query(ge=0, description="At most so many")] = None,
         offset: Annotated[int, Query(ge=0, description="After so many")] = 0,
     ) -> Response:
-        """All workers that match, oldest first; how many there are in all is in `X-Total-Count`."""
+        """All workers that match, in the order in which this process came to know them.
+
+        How many there are in all is in `X-Total-Count`.
+        """
         wanted = set(status) if status else None
         part = q.casefold() if q else None
         end = None if limit is None else offset + limit

@@ -67,7 +67,7 @@ class Journal:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         telemetry.store_up.set_function(lambda: float(self._up))
-        telemetry.store_pending_writes.set_function(lambda: float(fleet.unsaved + len(self._transitions)))
+        telemetry.store_pending_writes.set_function(lambda: float(self.pending))
 
     # For the rest of the exporter
 
@@ -80,6 +80,11 @@ class Journal:
     def problem(self) -> str | None:
         """Why the store is not up to date, for people; None while all is well."""
         return self._outage.problem
+
+    @property
+    def pending(self) -> int:
+        """How many changes the store has still to learn of."""
+        return self._fleet.unsaved + len(self._transitions)
 
     async def start(self) -> None:
         """Open the store and take the lease, waiting for it as long as a dead holder's would last.
@@ -135,8 +140,9 @@ class Journal:
             async with asyncio.timeout(timeout):
                 await self._finish()
         except (StoreError, LeaseHeld, TimeoutError) as error:
-            missing = self._fleet.unsaved + len(self._transitions)
-            logger.warning("stopping with %d changes not written: %s", missing, str(error) or "no time left")
+            logger.warning(
+                "stopping with %d changes not written: %s", self.pending, str(error) or "no time left"
+            )
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from exporter.clock import Clock
 from exporter.core.model import SECOND
 from exporter.store.base import LEASE_SECONDS, LeaseHeld, Owner, Store
+
+logger = logging.getLogger(__name__)
 
 EXTEND = 3.0
 """Seconds after which the lease is extended even if there is nothing to write."""
@@ -31,10 +34,17 @@ class Lease:
             StoreError
         """
         since = self._clock.now().mono
+        waiting = False
         while (holder := await self._store.acquire()) is not None:
             self.held = False
             if stopping.is_set() or self._clock.now().mono - since >= LEASE_SECONDS * SECOND:
                 raise self.lost(holder)
+            if not waiting:
+                waiting = True
+                logger.info(
+                    "%s is held by another exporter (%s); waiting up to %g s for it to end",
+                    *(self._store.where, holder, LEASE_SECONDS),
+                )
             await self._clock.sleep(_ASK_AGAIN)
         self.held = True
         self.extended()

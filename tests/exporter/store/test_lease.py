@@ -39,8 +39,11 @@ async def test_a_free_lease_is_taken_at_once(lease: Lease, clock: FakeClock) -> 
     assert not lease.runs_out
 
 
-async def test_a_dead_holders_lease_is_waited_for(lease: Lease, store: MemoryStore, clock: FakeClock) -> None:
-    """An exporter that was killed leaves a lease that runs out; its successor starts then."""
+async def test_a_dead_holders_lease_is_waited_for(
+    lease: Lease, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exporter that was killed leaves a lease that runs out; its successor says so, and starts then."""
+    caplog.set_level("INFO")
     store.holder = OTHER
     taking = asyncio.create_task(lease.take(asyncio.Event()))
     await clock.jump(LEASE_SECONDS - 1.0)
@@ -49,6 +52,9 @@ async def test_a_dead_holders_lease_is_waited_for(lease: Lease, store: MemorySto
     await clock.jump(1.0)
     await taking
     assert lease.held
+    assert caplog.messages == [
+        f"{store.where} is held by another exporter (pid 99 on db2); waiting up to 10 s for it to end"
+    ]
 
 
 async def test_a_living_holders_lease_is_not_had(lease: Lease, store: MemoryStore, clock: FakeClock) -> None:
