@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from ipaddress import IPv6Address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from worker_agent.environment import Environment, LogFormat, LogLevel
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0.1, le=3600.0)]
-HostName = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+def _bare_host(value: str) -> str:
+    """Without the brackets of an IPv6 address; a port or a scheme here would end up inside a URL."""
+    host = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    try:
+        valid = bool(IPv6Address(host)) if ":" in host else re.fullmatch(r"[\w.-]+", host) is not None
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("must be a host name or an IP address, without scheme and port")
+    return host
+
+
+HostName = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_bare_host)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -61,19 +77,22 @@ class WorkerSettings(Environment):
         expected = "must be http:// or https://, a host and at most a port and a path"
         try:
             parts = urlsplit(value)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            _bare_host(parts.hostname or "")
+            valid = parts.scheme in ("http", "https") and parts.port != 0
+            valid = valid and re.fullmatch("[!-~]*", parts.path) is not None
         except ValueError:
             raise ValueError(expected) from None
         if not valid or parts.query or parts.fragment or parts.username is not None:
             raise ValueError(expected)
         return value.rstrip("/")
 
-    @model_validator(mode="after")
-    def _timeout_is_above_interval(self) -> WorkerSettings:
-        interval, timeout = self.heartbeat_interval, self.heartbeat_timeout
+    @field_validator("heartbeat_timeout")
+    @classmethod
+    def _is_above_the_interval(cls, timeout: float | None, others: ValidationInfo) -> float | None:
+        interval = others.data.get("heartbeat_interval")
         if interval is not None and timeout is not None and timeout <= interval:
-            raise ValueError(f"HEARTBEAT_TIMEOUT={timeout:g}: must be above HEARTBEAT_INTERVAL={interval:g}")
-        return self
+            raise ValueError(f"must be above HEARTBEAT_INTERVAL={interval:g}")
+        return timeout
 
     @property
     def exporter_url(self) -> str:

@@ -66,6 +66,9 @@ def test_exporter_url(variables: dict[str, str], url: str, monkeypatch: pytest.M
         "http://x/#a",
         "http://x:99999",
         "http://[::1",
+        "http://a b",
+        "http://x/a b",
+        "http://x/ä",
     ],
 )
 def test_bad_url(url: str) -> None:
@@ -77,7 +80,37 @@ def test_bad_url(url: str) -> None:
         "MANAGER_URL",
         "must be http:// or https://, a host and at most a port and a path",
     )
-    assert problem.value == url.replace("u:p@", "u:****@")
+    shown = url.replace("u:p@", "u:****@")
+    assert problem.value == (repr(shown) if " " in shown else shown)
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("node_1.example", "node_1.example"),
+        ("fd00::1", "fd00::1"),
+        ("[fd00::1]", "fd00::1"),
+        ("10.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_host(given: str, host: str) -> None:
+    """A name or an address; brackets around an IPv6 address are put where a URL needs them."""
+    settings = load(WorkerSettings, manager_host=given, worker_host=given)
+    assert (settings.manager_host, settings.worker_host) == (host, host)
+
+
+@pytest.mark.parametrize(
+    "host", ["http://exporter", "exporter:8000", "exporter/path", "a b", "u@h", "[::1]:80"]
+)
+def test_bad_host(host: str) -> None:
+    """What belongs into MANAGER_URL is refused as a host, and not tried for ever as a strange address."""
+    with pytest.raises(SettingsError) as caught:
+        load(WorkerSettings, manager_host=host)
+    [problem] = caught.value.problems
+    assert (problem.key, problem.expected) == (
+        "MANAGER_HOST",
+        "must be a host name or an IP address, without scheme and port",
+    )
 
 
 def test_all_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +119,8 @@ def test_all_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         "WORKER_NAME": "n" * 101,
         "WORKER_PORT": "0",
         "MANAGER_PORT": "http",
-        "HEARTBEAT_INTERVAL": "0.01",
-        "HEARTBEAT_TIMEOUT": "inf",
+        "HEARTBEAT_INTERVAL": "20",
+        "HEARTBEAT_TIMEOUT": "15",
         "WORKER_LEAVE_ON_SHUTDOWN": "perhaps",
     }.items():
         monkeypatch.setenv(name, value)
@@ -97,9 +130,27 @@ def test_all_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         f"WORKER_NAME={'n' * 97}...: must have at most 100 characters",
         "WORKER_PORT=0: must be greater than or equal to 1",
         "MANAGER_PORT=http: must be a valid integer",
-        "HEARTBEAT_INTERVAL=0.01: must be greater than or equal to 0.1",
-        "HEARTBEAT_TIMEOUT=inf: must be a finite number",
+        "HEARTBEAT_TIMEOUT=15: must be above HEARTBEAT_INTERVAL=20",
         "WORKER_LEAVE_ON_SHUTDOWN=perhaps: must be a valid boolean",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.01, "must be greater than or equal to 0.1"),
+        (3600.1, "must be less than or equal to 3600"),
+        ("inf", "must be a finite number"),
+        ("nan", "must be a finite number"),
+    ],
+)
+def test_bad_seconds(value: object, expected: str) -> None:
+    """Seconds are finite, and from a tenth to an hour."""
+    with pytest.raises(SettingsError) as caught:
+        load(WorkerSettings, heartbeat_interval=value, heartbeat_timeout=value)
+    assert str(caught.value).splitlines() == [
+        f"HEARTBEAT_INTERVAL={value}: {expected}",
+        f"HEARTBEAT_TIMEOUT={value}: {expected}",
     ]
 
 
@@ -109,5 +160,5 @@ def test_timeout_above_interval(timeout: float | None, valid: bool) -> None:
     if valid:
         assert load(WorkerSettings, heartbeat_interval=5, heartbeat_timeout=timeout)
     else:
-        with pytest.raises(SettingsError, match=rf"^HEARTBEAT_TIMEOUT={timeout:g}: must be above"):
+        with pytest.raises(SettingsError, match=rf"^HEARTBEAT_TIMEOUT={timeout}: must be above"):
             load(WorkerSettings, heartbeat_interval=5, heartbeat_timeout=timeout)
