@@ -17,8 +17,8 @@ from structlog.typing import Processor, WrappedLogger
 # These bring handlers of their own when a server was started before us; the root has ours.
 _SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
-# At DEBUG these write a line for each frame or selector, around ours that say the same.
-_WORDY_LOGGERS = ("websockets", "asyncio")
+# At DEBUG these write a line for each frame, header or selector, around ours that say the same.
+_WORDY_LOGGERS = (*_SERVER_LOGGERS, "websockets", "asyncio")
 
 
 def configure(level: str = "INFO", format: str = "console", *, stream: TextIO | None = None) -> None:

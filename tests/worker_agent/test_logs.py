@@ -83,6 +83,7 @@ def test_level() -> None:
     assert stream.getvalue() == ""
     stream = written("logfmt", "DEBUG")
     logging.getLogger("websockets.client").debug("> TEXT")
+    logging.getLogger("uvicorn.error").debug("< authorization: Bearer 1234")
     logging.getLogger("asyncio").debug("Using selector")
     logging.getLogger("worker_agent.client").debug("heartbeat")
     assert [line.partition("logger=")[2] for line in stream.getvalue().splitlines()] == [
@@ -100,6 +101,16 @@ def test_takes_over_the_server() -> None:
     logging.getLogger("uvicorn.error").info("Started [%d]", 7, extra={"color_message": "\x1b[36mStarted"})
     assert own.getvalue() == ""
     assert stream.getvalue().endswith('level=info logger=uvicorn.error event="Started [7]"\n')
+
+
+def test_the_level_is_the_servers_too() -> None:
+    """Uvicorn gives its loggers a level of their own before it imports an application."""
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).setLevel("INFO")
+    stream = written("logfmt", "WARNING")
+    logging.getLogger("uvicorn.access").info("GET /metrics")
+    logging.getLogger("uvicorn.error").info("Started")
+    assert stream.getvalue() == ""
 
 
 def test_configured_twice() -> None:
