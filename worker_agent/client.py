@@ -25,7 +25,7 @@ from worker_agent.actions import (
 )
 from worker_agent.lag import PROBE_EVERY, LoopLag
 from worker_agent.protocol import MAX_FRAME
-from worker_agent.registration import USER_AGENT, describe, retry_after
+from worker_agent.registration import USER_AGENT, describe, proxy_for, refused
 from worker_agent.session import Session
 
 OPEN_TIMEOUT = 20.0
@@ -38,9 +38,10 @@ Dialler = Callable[[str], Awaitable[ClientConnection]]
 
 
 async def dial(url: str) -> ClientConnection:
-    """Open a WebSocket that is judged by its acknowledgements alone; proxies come from the environment."""
+    """Open a WebSocket that is judged by its acknowledgements alone."""
     return await connect(
         url,
+        proxy=proxy_for(url),
         compression=None,
         ping_interval=None,
         open_timeout=OPEN_TIMEOUT,
@@ -159,9 +160,7 @@ class Client:
                 self._session.frame(await connection.recv(), self._now())
                 self._wake.set()
         except ConnectionClosed as closed:
-            received = closed.rcvd
-            code = None if received is None else received.code
-            self._session.closed(code, f"the connection was closed: {closed}", self._now())
+            self._session.closed(*_ending(closed), self._now())
 
     async def _send(self, frame: str) -> None:
         # A closed connection is reported by its reader; a blocked one by the answer that stays away.
@@ -210,20 +209,27 @@ class Client:
 _ADVICE = {
     Cause.REPLACED: " (another process registers as this same worker: do two share name, host and port, "
     "or do several server processes answer behind one port?)",
+    Cause.RESTART: " (it restarts)",
     Cause.REFUSED: " (this needs another setting, here or at the exporter)",
 }
+
+
+def _ending(closed: ConnectionClosed) -> tuple[int | None, str]:
+    """The exporter's close code, None if it was not the exporter that closed, and what people are told."""
+    ours, theirs = closed.sent, closed.rcvd
+    if ours is not None and not closed.rcvd_then_sent:
+        return None, f"the connection was closed on this side with {ours.code}: {ours.reason}"
+    if theirs is None:
+        return None, "the connection broke off"
+    detail = f"the exporter closed the connection with {theirs.code}"
+    return theirs.code, f"{detail}: {theirs.reason}" if theirs.reason else detail
 
 
 def _refusal(what: str, error: Exception) -> Refusal:
     if isinstance(error, InvalidStatus):
         response = error.response
         said = describe(response.body or b"")
-        detail = f"{what} answered {response.status_code}"
-        return Refusal(
-            f"{detail}: {said}" if said else detail,
-            status=response.status_code,
-            retry_after=retry_after(response.headers.get("Retry-After")),
-        )
+        return refused(what, response.status_code, said, response.headers.get("Retry-After"))
     if isinstance(error, TimeoutError):
         return Refusal(f"{what}: no answer within {OPEN_TIMEOUT:g} s")
     return Refusal(f"{what}: {str(error) or type(error).__name__}")

@@ -1,14 +1,19 @@
-"""Registering over HTTP, once at a time and rarely: the standard library is enough."""
+"""Registering over HTTP, once at a time and rarely: the standard library is enough.
+
+What HTTP answers and which proxy leads there is read here for the WebSocket's handshake too.
+"""
 
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import math
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import IO
+from urllib.parse import urlsplit
 
 from worker_agent.actions import Refusal, Registration
 
@@ -35,10 +40,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def register(exporter_url: str, facts: Mapping[str, object]) -> Registration | Refusal:
-    """Post the facts to `{exporter_url}/register` and read the answer. Blocks; raises nothing.
-
-    Proxies are taken from the environment, as with other HTTP clients.
-    """
+    """Post the facts to `{exporter_url}/register` and read the answer. Blocks; raises nothing."""
     url = f"{exporter_url}/register"
     request = urllib.request.Request(
         url,
@@ -46,7 +48,9 @@ def register(exporter_url: str, facts: Mapping[str, object]) -> Registration | R
         headers={"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT},
     )
     try:
-        opener = urllib.request.build_opener(_NoRedirects)
+        proxy = proxy_for(url)
+        proxies = {} if proxy is None else {urlsplit(url).scheme: proxy}
+        opener = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler(proxies))
         with opener.open(request, timeout=TIMEOUT) as response:
             return _read_answer(url, response.status, response.read(_LARGEST_ANSWER), exporter_url)
     except urllib.error.HTTPError as error:
@@ -56,9 +60,24 @@ def register(exporter_url: str, facts: Mapping[str, object]) -> Registration | R
         return Refusal(f"{url}: {_cause(error)}")
 
 
-def retry_after(value: str | None) -> float | None:
-    """The seconds of a Retry-After header; its other form, a date, would need the server's clock."""
-    return float(value) if value is not None and value.isascii() and value.isdigit() else None
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for a URL; `ws://` goes where `http://` goes.
+
+    None on loopback whatever the environment says: a proxy's localhost is another machine.
+    """
+    parts = urlsplit(url)
+    if _is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    proxy = urllib.request.getproxies().get("https" if parts.scheme in ("https", "wss") else "http")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def refused(what: str, status: int, said: str, retry_after: str | None) -> Refusal:
+    """A response that is an error; `retry_after` is its header, as it came."""
+    detail = f"{what} answered {status}"
+    return Refusal(
+        f"{detail}: {said}" if said else detail, status=status, retry_after=_retry_after(retry_after)
+    )
 
 
 def describe(body: bytes | bytearray) -> str:
@@ -71,8 +90,24 @@ def describe(body: bytes | bytearray) -> str:
     if isinstance(detail, list):
         detail = "; ".join(_one_complaint(item) for item in detail)
     text = detail if isinstance(detail, str) else json.dumps(detail)
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_DETAIL else f"{line[: _LONGEST_DETAIL - 3]}..."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _retry_after(value: str | None) -> float | None:
+    """The seconds of a Retry-After header; its other form, a date, would need the server's clock."""
+    return float(value) if value is not None and value.isascii() and value.isdigit() else None
 
 
 def _one_complaint(item: object) -> str:
@@ -85,7 +120,7 @@ def _one_complaint(item: object) -> str:
 def _cause(error: Exception) -> str:
     """URLError wraps what really happened."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return str(reason) or type(reason).__name__
+    return _one_line(str(reason)) or type(reason).__name__
 
 
 def _read_refusal(url: str, error: urllib.error.HTTPError) -> Refusal:
@@ -96,12 +131,7 @@ def _read_refusal(url: str, error: urllib.error.HTTPError) -> Refusal:
             said = describe(error.read(_LARGEST_ANSWER))
         except (OSError, http.client.HTTPException):
             said = "the answer broke off"
-    detail = f"{url} answered {error.code}"
-    return Refusal(
-        f"{detail}: {said}" if said else detail,
-        status=error.code,
-        retry_after=retry_after(error.headers.get("Retry-After")),
-    )
+    return refused(url, error.code, said, error.headers.get("Retry-After"))
 
 
 def _read_answer(url: str, status: int, body: bytes, exporter_url: str) -> Registration | Refusal:

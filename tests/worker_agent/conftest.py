@@ -11,9 +11,8 @@ from worker_agent.settings import WorkerSettings
 
 @pytest.fixture
 def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of a worker's variables is set, there is no `.env`, and loopback is reached without a proxy."""
+    """None of a worker's variables is set, and there is no `.env`."""
     monkeypatch.chdir(tmp_path)
     for name in WorkerSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")

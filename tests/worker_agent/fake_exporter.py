@@ -52,11 +52,11 @@ async def hang(connection: ServerConnection, frames: list[dict[str, object]]) ->
     connection.transport.pause_reading()  # type: ignore[attr-defined]
 
 
-def close(code: int) -> Behaviour:
+def close(code: int, reason: str = "") -> Behaviour:
     """Accept and close at once."""
 
     async def behave(connection: ServerConnection, frames: list[dict[str, object]]) -> None:
-        await connection.close(code)
+        await connection.close(code, reason)
 
     return behave
 

@@ -121,6 +121,25 @@ def test_replaced(caplog: pytest.LogCaptureFixture) -> None:
     assert vars(warning)["reason"] == "replaced"
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (close(1012), "the exporter closed the connection with 1012; trying again in 1.0 s (it restarts)"),
+        (
+            close(4004, "forgotten"),
+            "the exporter closed the connection with 4004: forgotten; trying again in",
+        ),
+        (abort, "the connection broke off; trying again in 1.0 s"),
+        (say("x" * 5000), "the connection was closed on this side with 1009: "),
+    ],
+)
+def test_ending_is_told(step: Behaviour, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says who ended a connection and how, in one line."""
+    Run([step, answer]).until(lambda run: run.exporter.frames[1:] and run.exporter.frames[1])
+    [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.getMessage().startswith(f"no heartbeats: {said}")
+
+
 def test_restart() -> None:
     """After 1012 it comes back to the same address without registering."""
     run = Run([close(1012), answer]).until(lambda run: run.exporter.frames[1:] and run.exporter.frames[1])

@@ -38,7 +38,6 @@ def environment(**variables: object) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
-        "NO_PROXY": "127.0.0.1",
         **{name: str(value) for name, value in variables.items()},
     }
 

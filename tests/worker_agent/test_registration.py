@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from worker_agent.actions import Refusal, Registration
-from worker_agent.registration import describe, register, retry_after
+from worker_agent.registration import describe, proxy_for, refused, register
 
 TAKEN = {
     "worker_id": "w1",
@@ -40,8 +40,7 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def server() -> Iterator[Server]:
     plan = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -174,12 +173,11 @@ def test_answer_breaks_off(server: Server) -> None:
 def test_another_protocol(server: Server) -> None:
     """A port where something else listens is as good as nobody there."""
     server.broken = True
-    assert register(server.url, {}) == Refusal(f"{server.url}/register: SMTP ready\r\n")
+    assert register(server.url, {}) == Refusal(f"{server.url}/register: SMTP ready")
 
 
-def test_nobody_there(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there(unused_tcp_port: int) -> None:
     """A refused connection has no status."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     url = f"http://127.0.0.1:{unused_tcp_port}"
     assert register(url, {}) == Refusal(f"{url}/register: [Errno 111] Connection refused")
 
@@ -199,7 +197,7 @@ def test_nobody_there(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
     """Only whole seconds are understood."""
-    assert retry_after(header) == seconds
+    assert refused("it", 503, "", header) == Refusal("it answered 503", status=503, retry_after=seconds)
 
 
 @pytest.mark.parametrize(
@@ -218,3 +216,50 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 def test_describe(body: bytes, said: str) -> None:
     """Whatever an error response holds becomes one short line."""
     assert describe(body) == said
+
+
+@pytest.fixture
+def proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One proxy for http, another for https, written as people write them."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "plain.example:3128")
+    monkeypatch.setenv("HTTPS_PROXY", "http://secure.example:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://exporter:8000/register", "http://plain.example:3128"),
+        ("ws://exporter:8000/ws/w1", "http://plain.example:3128"),
+        ("https://exporter/register", "http://secure.example:3128"),
+        ("wss://exporter/ws/w1", "http://secure.example:3128"),
+        ("ws://inside.example:8000/ws/w1", None),
+        ("https://a.inside.example/register", None),
+        ("http://localhost:8000/register", None),
+        ("ws://127.0.0.2:8000/ws/w1", None),
+        ("wss://[::1]:8000/ws/w1", None),
+    ],
+)
+@pytest.mark.usefixtures("proxies")
+def test_proxy_for(url: str, proxy: str | None) -> None:
+    """Registration and WebSocket take the same way, and never a proxy to this very machine."""
+    assert proxy_for(url) == proxy
+
+
+@pytest.mark.usefixtures("proxies")
+def test_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a variable for its scheme a URL is reached directly."""
+    monkeypatch.delenv("HTTP_PROXY")
+    assert proxy_for("ws://exporter:8000/ws/w1") is None
+
+
+@pytest.mark.usefixtures("proxies")
+def test_registers_through_the_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy is asked for the whole URL, and resolves the name itself."""
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    answer = register("http://exporter.invalid:8000", {"name": "Worker 1"})
+    assert isinstance(answer, Registration)
+    assert [path for path, _, _ in server.seen] == ["http://exporter.invalid:8000/register"]
