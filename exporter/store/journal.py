@@ -141,7 +141,9 @@ class Journal:
                 await self._finish()
         except (StoreError, LeaseHeld, TimeoutError) as error:
             logger.warning(
-                "stopping with %d changes not written: %s", self.pending, str(error) or "no time left"
+                "Ending without reaching the store, %d changes unwritten: %s",
+                self.pending,
+                str(error) or "no time left",
             )
         finally:
             for task in self._tasks:

@@ -226,8 +226,10 @@ def _problem(error: Exception) -> str:
             return "Redis is full (maxmemory is reached and nothing may be evicted)"
         case exceptions.TimeoutError() | TimeoutError():
             return f"no answer within {TIMEOUT:g} s"
+        case exceptions.ReadOnlyError():
+            return "it is a replica and takes no writes; name the primary, or wait for it to become one"
         case _:
-            return str(error) or type(error).__name__
+            return str(error).rstrip(".") or type(error).__name__
 
 
 def _is_permanent(error: Exception) -> bool:
