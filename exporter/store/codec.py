@@ -28,6 +28,7 @@ from exporter.core.model import (
     WorkerId,
 )
 from exporter.store import fields
+from exporter.store.base import Quarantined
 from exporter.store.fields import Corrupt, Json
 
 VERSION = 1
@@ -135,6 +136,22 @@ def _change(transition: Transition, facts: Facts) -> dict[str, object]:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def flat(transition: Transition) -> tuple[str, ...]:
+    """A transition as both stores keep it: in the order of the script's fields and the table's columns."""
+    return (
+        *(transition.worker_id, transition.worker, transition.group, transition.from_name),
+        *(transition.to_name, transition.reason, rfc3339(transition.at), repr(transition.at)),
+    )
+
+
+def read(worker_id: bytes, text: bytes) -> Record | Quarantined:
+    """What a store holds under an id, or what is wrong with it; for people, so any id has a spelling."""
+    try:
+        return decode(worker_id.decode(), text)
+    except (Corrupt, UnicodeDecodeError) as error:
+        return Quarantined(worker_id.decode(errors="backslashreplace"), str(error))
 
 
 def decode(worker_id: str, text: bytes) -> Record:

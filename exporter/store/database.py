@@ -87,7 +87,7 @@ class Database:
         confirmed: int,
         forgotten: Sequence[tuple[str]],
         records: Sequence[tuple[str, str]],
-        transitions: Sequence[tuple[str | float, ...]],
+        transitions: Sequence[tuple[str, ...]],
     ) -> tuple[Memory, int]:
         """What the file remembers of our saves, `confirmed` of them so far, and the number of this one."""
         with self._transaction() as run:

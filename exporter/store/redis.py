@@ -19,9 +19,8 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from exporter.clock import rfc3339
-from exporter.core.model import Record, Transition
-from exporter.store import scripts
+from exporter.core.model import Record
+from exporter.store import codec, scripts
 from exporter.store.base import (
     BATCH,
     LEASE_SECONDS,
@@ -35,8 +34,6 @@ from exporter.store.base import (
     StoreError,
     this_process,
 )
-from exporter.store.codec import Encoder, decode
-from exporter.store.fields import Corrupt
 from exporter.telemetry import Operation
 
 WORKERS = "workers"
@@ -68,7 +65,7 @@ class RedisStore:
         self.where = _where(given)
         self._owner = owner or this_process()
         self._lease = self._owner.to_json()
-        self._encoder = Encoder(self._owner.name)
+        self._encoder = codec.Encoder(self._owner.name)
         self._epoch = 0
         self._confirmed = 0  # the number of the last save that Redis confirmed, 0 before the first
         self._pool = BlockingConnectionPool(
@@ -119,23 +116,13 @@ class RedisStore:
                 return
 
     async def _read(self, texts: list[tuple[bytes, bytes]]) -> Loaded:
-        records: list[Record] = []
-        corrupt: dict[bytes, str] = {}
-        for field, text in texts:
-            try:
-                records.append(decode(field.decode(), text))
-            except (Corrupt, UnicodeDecodeError) as error:
-                corrupt[field] = str(error)
+        read = {field: codec.read(field, text) for field, text in texts}
+        corrupt = {field: found for field, found in read.items() if isinstance(found, Quarantined)}
+        records = tuple([found for found in read.values() if isinstance(found, Record)])
         if not corrupt:
-            return Loaded(tuple(records))
+            return Loaded(records)
         outcome = await self._quarantine(list(corrupt))
-        return Loaded(
-            tuple(records),
-            tuple(
-                Quarantined(field.decode(errors="backslashreplace"), why + outcome)
-                for field, why in corrupt.items()
-            ),
-        )
+        return Loaded(records, tuple([Quarantined(who, why + outcome) for who, why in corrupt.values()]))
 
     async def _quarantine(self, fields: list[bytes]) -> str:
         """Put records aside. Where that fails they stay where they are, and the rest still loads."""
@@ -154,7 +141,7 @@ class RedisStore:
             json.dumps([record.facts.worker_id for record in batch.records]),
             # One argument and not one each, because redis-py spends microseconds on every argument.
             "\n".join([encode(record) for record in batch.records]),
-            json.dumps([_flat(transition) for transition in batch.transitions]),
+            json.dumps([codec.flat(transition) for transition in batch.transitions]),
         )
         async with self._translated(batch.operation):
             holder, memory, number = await self._run(
@@ -210,14 +197,6 @@ def _where(given: dict[str, Any]) -> str:
         return f"Redis at unix:{given['path']}, database {database}"
     host = given.get("host", "localhost")
     return f"Redis at {f'[{host}]' if ':' in host else host}:{given.get('port', 6379)}/{database}"
-
-
-def _flat(transition: Transition) -> tuple[str, ...]:
-    """In the order in which the script names them."""
-    return (
-        *(transition.worker_id, transition.worker, transition.group, transition.from_name),
-        *(transition.to_name, transition.reason, rfc3339(transition.at), repr(transition.at)),
-    )
 
 
 def _problem(error: Exception) -> str:

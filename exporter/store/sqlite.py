@@ -13,12 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from exporter.clock import rfc3339
-from exporter.core.model import Record, Transition, WorkerId
+from exporter.core.model import Record, WorkerId
+from exporter.store import codec
 from exporter.store.base import Batch, Loaded, Owner, Quarantined, Saved, StoreError, this_process
-from exporter.store.codec import Encoder, decode
 from exporter.store.database import Database, NotOurs
-from exporter.store.fields import Corrupt
 from exporter.store.lockfile import LockFile
 from exporter.telemetry import Operation
 
@@ -37,7 +35,7 @@ class SQLiteStore:
         self._path = Path(path)
         self.where = f"SQLite file {self._path}"
         self._owner = owner or this_process()
-        self._encoder = Encoder(self._owner.name)
+        self._encoder = codec.Encoder(self._owner.name)
         self._epoch = 0
         self._confirmed = 0  # the number of the last save, 0 before the first
         self._database = Database(self._path)
@@ -73,17 +71,13 @@ class SQLiteStore:
 
     def _load(self, after: int) -> tuple[Loaded, int]:
         """The records after that row, and the last row of them; 0 when there are none."""
-        records: list[Record] = []
-        corrupt: dict[int, Quarantined] = {}
         page = self._database.page(after, _STEP)
-        for row, worker_id, text in page:
-            try:
-                records.append(decode(worker_id.decode(), text))
-            except (Corrupt, UnicodeDecodeError) as error:
-                corrupt[row] = Quarantined(worker_id.decode(errors="backslashreplace"), str(error))
+        read = {row: codec.read(worker_id, text) for row, worker_id, text in page}
+        corrupt = {row: found for row, found in read.items() if isinstance(found, Quarantined)}
+        records = tuple([found for found in read.values() if isinstance(found, Record)])
         outcome = self._quarantine(corrupt) if corrupt else ""
-        quarantined = [Quarantined(field, why + outcome) for field, why in corrupt.values()]
-        return Loaded(tuple(records), tuple(quarantined)), page[-1][0] if page else 0
+        quarantined = [Quarantined(who, why + outcome) for who, why in corrupt.values()]
+        return Loaded(records, tuple(quarantined)), page[-1][0] if page else 0
 
     def _quarantine(self, rows: Iterable[int]) -> str:
         """Put records aside. Where that fails they stay where they are, and the rest still loads."""
@@ -109,7 +103,7 @@ class SQLiteStore:
             self._confirmed,
             [(worker_id,) for worker_id in batch.forgotten],
             records,
-            [_flat(transition) for transition in batch.transitions],
+            [codec.flat(transition) for transition in batch.transitions],
         )
         return Saved(memory=memory)
 
@@ -132,14 +126,6 @@ class SQLiteStore:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         except (sqlite3.Error, OSError, NotOurs) as error:
             raise StoreError(self.where, operation, _problem(error), _is_permanent(error)) from error
-
-
-def _flat(transition: Transition) -> tuple[str | float, ...]:
-    """In the order of the table's columns."""
-    return (
-        *(transition.worker_id, transition.worker, transition.group, transition.from_name),
-        *(transition.to_name, transition.reason, rfc3339(transition.at), transition.at),
-    )
 
 
 def _problem(error: Exception) -> str:
