@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 
 from exporter.core.model import HISTORY, Reason, Record, Status, Wall
-from exporter.store.codec import Encoder, decode
+from exporter.store.base import Quarantined
+from exporter.store.codec import Encoder, decode, flat, read
 from exporter.store.fields import Corrupt
 from tests.exporter.store.records import change, record, records
 
@@ -200,3 +201,23 @@ def test_the_documented_record_can_be_read() -> None:
     decoded = decode("worker-1-5f2c01aa", shown.encode())
     again = json.loads(Encoder("node1:4711").encode(decoded))
     assert list({**again, "epoch": 3}.items()) == list(json.loads(shown).items())
+
+
+def test_what_cannot_be_read_is_named_whatever_its_id_is() -> None:
+    """An id that is no text gets a spelling, so that it can be told what was put aside."""
+    assert read(b"w1", GOLDEN.encode()) == golden_record()
+    assert read(b"w1", b"[]") == Quarantined("w1", "not a JSON object")
+    found = read(b"w\xff", GOLDEN.encode())
+    assert isinstance(found, Quarantined)
+    assert found.worker_id == r"w\xff"
+
+
+def test_a_transition_is_kept_as_eight_texts() -> None:
+    """Who, what, why, and when: for people to the millisecond, for programs exactly."""
+    transition = change(
+        golden_record().facts, None, Status.REGISTERED, Reason.REGISTERED, 1_700_000_000.1234567
+    )
+    assert flat(transition) == (
+        *("w1", "W1", "default", "none", "registered", "registered"),
+        *("2023-11-14T22:13:20.123Z", "1700000000.1234567"),
+    )
