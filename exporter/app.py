@@ -7,12 +7,12 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
-from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter import __version__
 from exporter.api import discovery, health, registration, workers
@@ -41,7 +41,8 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings, *, clock: Clock | None = None, store: Store | None = None) -> FastAPI:
     """Everything put together; `clock` and `store` are for tests, the settings name the real ones."""
     exporter = Exporter(settings, clock or SystemClock(), store or make_store(settings))
-    app = FastAPI(
+    app = Application(
+        exporter.heartbeats,
         title="heartbeat-exporter",
         version=__version__,
         description="Judges which workers are alive, and shows it to Prometheus.",
@@ -49,12 +50,28 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: Store |
     )
     app.add_middleware(BodyLimit)
     app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))
-    # First of all routes, because it is the one that ten thousand workers come back to at once.
     app.state.exporter = exporter
-    app.router.routes.insert(0, WebSocketRoute("/ws/{worker_id}", exporter.heartbeats))
     for router in exporter.routers():
         app.include_router(router)
     return app
+
+
+class Application(FastAPI):
+    """FastAPI, passed by on the way to the heartbeats.
+
+    Its middleware is a dozen coroutines around each connection: memory for as long as that is open, and
+    frames to climb through whenever something arrives.
+    """
+
+    def __init__(self, websockets: ASGIApp, **options: Any) -> None:
+        super().__init__(**options)
+        self._websockets = websockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._websockets(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def make_store(settings: Settings) -> Store:

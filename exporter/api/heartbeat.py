@@ -14,13 +14,14 @@ import logging
 from typing import Protocol
 
 from starlette.responses import JSONResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from exporter.core.effects import Cause, Discarded, Disconnect, Effect, Unusable
 from exporter.core.events import Beat, Close, Connect, Goodbye
 from exporter.core.fleet import UnknownWorker
 from exporter.core.model import Connection, Now, WorkerId
+from exporter.direct import EXTENSION
 from exporter.monitor import Monitor
 from exporter.telemetry import Closed, Refused, Rejected, Telemetry
 from worker_agent import protocol
@@ -73,7 +74,7 @@ class Heartbeats:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        worker_id = WorkerId(scope["path_params"]["worker_id"])
+        worker_id = _addressed(scope)
         refusal = self._refusal(worker_id)
         if refusal is not None:
             await self._refuse(refusal, scope, receive, send)
@@ -88,6 +89,9 @@ class Heartbeats:
             return
         self._open[connection] = socket
         self._telemetry.connections_opened.inc()
+        direct = scope.get("extensions", {}).get(EXTENSION)
+        if direct is not None:
+            direct["subscribe"](socket.take)
         try:
             closed = await socket.serve()
         finally:
@@ -121,6 +125,12 @@ class Heartbeats:
             async with asyncio.timeout(_LINGER):
                 await receive()
                 await receive()
+
+
+def _addressed(scope: Scope) -> WorkerId:
+    """The worker that a path names; another path names one that nobody registered."""
+    path: str = scope["path"]
+    return WorkerId(path.removeprefix(scope.get("root_path", "")).removeprefix("/ws/"))
 
 
 _REFUSALS = {
@@ -158,33 +168,43 @@ class _Socket:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return self._disconnected(message.get("code"))
-            try:
-                told = protocol.decode_from_worker(self._text(message))
-            except protocol.ProtocolError as error:
-                self._rejected[Rejected(error.flaw.value)].inc()
-                self._flaws += 1
-                if error.flaw is protocol.Flaw.SIZE:
-                    await self.close(Closed.SIZE)
-                elif self._flaws == PATIENCE:
-                    await self.close(Closed.ABUSE)
-                continue
-            self._flaws = 0
-            if type(told) is protocol.Heartbeat:
-                await self._heartbeat(told)
-            elif type(told) is protocol.Goodbye and self._ended is None:
-                self._ended = Closed.GOODBYE
-                self._tell(Goodbye(self._worker_id, self._connection, told.leave))
+            answer = self.take(message.get("text"))
+            if answer is not None:
+                with contextlib.suppress(OSError):  # the peer is gone; what is received next says so
+                    await self._send({"type": "websocket.send", "text": answer})
 
-    async def _heartbeat(self, beat: protocol.Heartbeat) -> None:
+    def take(self, frame: str | None) -> str | None:
+        """Take in one frame, None being one that is not text; returns what to send in answer, if anything."""
+        try:
+            told = protocol.decode_from_worker(_checked(frame))
+        except protocol.ProtocolError as error:
+            self._reject(error.flaw)
+            return None
+        self._flaws = 0
+        if type(told) is protocol.Heartbeat:
+            return self._heartbeat(told)
+        if type(told) is protocol.Goodbye and self._ended is None:
+            self._ended = Closed.GOODBYE
+            self._tell(Goodbye(self._worker_id, self._connection, told.leave))
+        return None
+
+    def _heartbeat(self, beat: protocol.Heartbeat) -> str | None:
         if self._ended is not None and self._ended is not Closed.REPLACED:
-            return
+            return None
         if beat.dropped:
             self._rejected[Rejected.FIELD].inc(len(beat.dropped))
         now = self._tell(Beat(self._worker_id, self._connection, beat))
         if beat.ack and now is not None and self._ended is None:
-            ack = protocol.Ack(beat.seq, now.wall, self._monitor.now().wall)
-            with contextlib.suppress(OSError):  # the peer is gone; what is received next says so
-                await self._send({"type": "websocket.send", "text": protocol.encode_ack(ack)})
+            return protocol.encode_ack(protocol.Ack(beat.seq, now.wall, self._monitor.now().wall))
+        return None
+
+    def _reject(self, flaw: protocol.Flaw) -> None:
+        self._rejected[Rejected(flaw.value)].inc()
+        self._flaws += 1
+        if flaw is protocol.Flaw.SIZE:
+            self.close_soon(Closed.SIZE)
+        elif self._flaws == PATIENCE:
+            self.close_soon(Closed.ABUSE)
 
     def close_soon(self, why: Closed) -> None:
         """Close from outside of `serve`, which ends when the closing handshake does."""
@@ -221,13 +241,13 @@ class _Socket:
         except UnknownWorker:  # forgotten; the close that follows is on its way
             return None
 
-    def _text(self, message: Message) -> str:
-        text: str | None = message.get("text")
-        if text is None:
-            raise protocol.ProtocolError(protocol.Flaw.JSON, "a frame must be text")
-        # UTF-8 has up to four bytes a character; only what might be too long is worth encoding.
-        if len(text) > protocol.MAX_FRAME // 4 and len(text.encode()) > protocol.MAX_FRAME:
-            raise protocol.ProtocolError(
-                protocol.Flaw.SIZE, f"a frame must be at most {protocol.MAX_FRAME} bytes"
-            )
-        return text
+
+def _checked(frame: str | None) -> str:
+    if frame is None:
+        raise protocol.ProtocolError(protocol.Flaw.JSON, "a frame must be text")
+    # UTF-8 has up to four bytes a character; only what might be too long is worth encoding.
+    if len(frame) > protocol.MAX_FRAME // 4 and len(frame.encode()) > protocol.MAX_FRAME:
+        raise protocol.ProtocolError(
+            protocol.Flaw.SIZE, f"a frame must be at most {protocol.MAX_FRAME} bytes"
+        )
+    return frame

@@ -25,6 +25,7 @@ class Exporter:
         self.http = http
         self.clock = clock
         self.store = store
+        self.direct = False
 
     async def register(self, **fields: Any) -> httpx2.Response:
         """Register a worker; time goes on, because an answer waits for the store."""
@@ -42,7 +43,7 @@ class Exporter:
         return answer
 
     async def connect(self, worker_id: str) -> Socket:
-        return await Socket(self.app, f"/ws/{worker_id}").open()
+        return await Socket(self.app, f"/ws/{worker_id}", direct=self.direct).open()
 
     def stop_judging(self) -> None:
         """What a signal to end does first."""

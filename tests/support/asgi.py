@@ -11,6 +11,8 @@ from typing import Any
 import httpx2
 from starlette.types import ASGIApp, Message
 
+from exporter.direct import EXTENSION, Take
+
 
 @contextlib.asynccontextmanager
 async def client(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
@@ -32,12 +34,14 @@ class Socket:
     """The worker's end of a WebSocket.
 
     Unlike a server it neither limits frames nor answers pings, and a closing handshake is over at once.
+    `direct` offers to hand text frames over by a call, as the exporter's own server does.
     """
 
-    def __init__(self, app: ASGIApp, path: str) -> None:
+    def __init__(self, app: ASGIApp, path: str, *, direct: bool = False) -> None:
+        self._take: Take | None = None
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
-        scope = {
+        scope: dict[str, Any] = {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "scheme": "ws",
@@ -52,6 +56,8 @@ class Socket:
             "state": {},
             "extensions": {"websocket.http.response": {}},
         }
+        if direct:
+            scope["extensions"][EXTENSION] = {"subscribe": self._subscribe}
         self._task = asyncio.create_task(app(scope, self._to_app.get, self._sent))  # type: ignore[arg-type]
 
     async def _sent(self, message: Message) -> None:
@@ -77,7 +83,10 @@ class Socket:
 
     async def send(self, frame: str | dict[str, Any]) -> None:
         text = frame if isinstance(frame, str) else json.dumps(frame)
-        await self._to_app.put({"type": "websocket.receive", "text": text})
+        if self._take is None:
+            await self._to_app.put({"type": "websocket.receive", "text": text})
+        elif (answer := self._take(text)) is not None:
+            await self._from_app.put({"type": "websocket.send", "text": answer})
         await self._settle()
 
     async def send_bytes(self, frame: bytes) -> None:
@@ -108,6 +117,9 @@ class Socket:
 
     def nothing_sent(self) -> bool:
         return self._from_app.empty()
+
+    def _subscribe(self, take: Take) -> None:
+        self._take = take
 
     async def _next(self) -> Message:
         return await asyncio.wait_for(self._from_app.get(), 5.0)

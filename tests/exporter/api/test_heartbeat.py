@@ -10,6 +10,12 @@ from tests.support.asgi import Refused, Socket
 from tests.support.stores import MemoryStore
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["by messages", "by calls"])
+def way_of_frames(request: pytest.FixtureRequest, exporter: Exporter) -> None:
+    """Everything holds whichever way the server hands frames over."""
+    exporter.direct = request.param
+
+
 async def status(exporter: Exporter, worker_id: str = "w") -> tuple[str, str]:
     worker = await exporter.worker(worker_id)
     return worker["status"], worker["reason"]
