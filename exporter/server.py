@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -13,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from exporter.errors import CannotListen, UsageError
+from exporter.websocket import DirectWebSocket
 from worker_agent import protocol
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,14 @@ GRACE = 5
 
 _BACKLOG = 8192
 """Connections that may wait to be accepted: a whole fleet comes back at once."""
+
+_COLLECT_YOUNG = (700, 1, 1_000_000_000)
+"""Thresholds for the garbage collector: it looks at an object twice while it is young and then never again.
+
+A connection takes some eighty objects that live as long as it does. To look through those of 10,000
+connections stops everything for most of a second, and finds nothing: what is connected with a worker
+goes without it when its connection does (exporter/websocket.py), and so do requests.
+"""
 
 
 def serve(app: FastAPI, address: str) -> None:
@@ -36,7 +46,7 @@ def serve(app: FastAPI, address: str) -> None:
         app,
         log_config=None,
         access_log=False,
-        ws="websockets-sansio",
+        ws=DirectWebSocket,
         ws_max_size=protocol.MAX_FRAME,
         # Compression costs tens of KiB for each connection, and a heartbeat is shorter than its dictionary.
         ws_per_message_deflate=False,
@@ -46,10 +56,12 @@ def serve(app: FastAPI, address: str) -> None:
         timeout_graceful_shutdown=GRACE,
         lifespan="on",
         server_header=False,
+        proxy_headers=False,  # nobody here asks where a request comes from
     )
     logging.getLogger("uvicorn.error").addFilter(_not_each_connection)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_asked)
+    gc.set_threshold(*_COLLECT_YOUNG)
     logger.info("Listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 
 from exporter.errors import CannotListen, UsageError
 from exporter.server import listen, serve
+from exporter.websocket import DirectWebSocket
 
 IPV6 = socket.has_dualstack_ipv6()
 
@@ -96,11 +98,13 @@ class Recorded(uvicorn.Server):
 def served(monkeypatch: pytest.MonkeyPatch, logging_as_found: None) -> Iterator[uvicorn.Config]:
     """What the server was told, after `serve` returned."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    thresholds = gc.get_threshold()
     monkeypatch.setattr(uvicorn, "Server", Recorded)
     Recorded.runs = []
     serve(FastAPI(), "127.0.0.1:0")
     ((config, sockets),) = Recorded.runs
     yield config
+    gc.set_threshold(*thresholds)
     for one in sockets:
         one.close()
     for number, handler in before.items():
@@ -110,6 +114,7 @@ def served(monkeypatch: pytest.MonkeyPatch, logging_as_found: None) -> Iterator[
 def test_options(served: uvicorn.Config) -> None:
     """Small frames, no compression, no pings of the server's own, and a bounded time to end."""
     expected: dict[str, Any] = {
+        "ws": DirectWebSocket,
         "ws_max_size": 4096,
         "ws_per_message_deflate": False,
         "ws_ping_interval": None,
@@ -123,6 +128,13 @@ def test_options(served: uvicorn.Config) -> None:
         "workers": 1,
     }
     assert {name: getattr(served, name) for name in expected} == expected
+
+
+def test_the_garbage_collector_lets_the_old_alone(served: uvicorn.Config) -> None:
+    """To look through 10,000 connections would stop everything for most of a second."""
+    young, middle, old = gc.get_threshold()
+    assert (young, middle) == (700, 1)
+    assert old > 10**6
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
