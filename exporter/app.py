@@ -37,6 +37,9 @@ from worker_agent.signals import on_termination
 
 logger = logging.getLogger(__name__)
 
+_HEEDS_SIGNALS = 0.1
+"""Seconds until a start that waits for the store notices that it is no longer wanted."""
+
 
 def create_app(settings: Settings, *, clock: Clock | None = None, store: Store | None = None) -> FastAPI:
     """Everything put together; `clock` and `store` are for tests, the settings name the real ones."""
@@ -48,7 +51,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: Store |
         description="Judges which workers are alive, and shows it to Prometheus.",
         lifespan=exporter.lifespan,
     )
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, telemetry=exporter.telemetry)
     app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))
     app.state.exporter = exporter
     for router in exporter.routers():
@@ -57,7 +60,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: Store |
 
 
 class Application(FastAPI):
-    """FastAPI, passed by on the way to the heartbeats.
+    """FastAPI, passed by on the way to the heartbeats, and answering HEAD wherever it answers GET.
 
     Its middleware is a dozen coroutines around each connection: memory for as long as that is open, and
     frames to climb through whenever something arrives.
@@ -70,8 +73,10 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await self._websockets(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # a server leaves the body out by itself
+        await super().__call__(scope, receive, send)
 
 
 def make_store(settings: Settings) -> Store:
@@ -94,7 +99,7 @@ class Exporter:
     def __init__(self, settings: Settings, clock: Clock, store: Store) -> None:
         self.telemetry = Telemetry(CollectorRegistry())
         self.fleet = Fleet(settings.rules())
-        self.monitor = Monitor(self.fleet, clock, self.telemetry)
+        self.monitor = Monitor(self.fleet, clock, self.telemetry, loading=lambda: self.loading)
         self.store = store
         self.recent = RecentTransitions()
         self.journal = Journal(
@@ -119,7 +124,7 @@ class Exporter:
         written = self.journal.written_through
         return (
             registration.routes(self.monitor, self.telemetry, self._settings, self, written),
-            workers.routes(self.monitor, self.recent, written),
+            workers.routes(self.monitor, self.recent, self, written),
             discovery.routes(self.monitor, self),
             health.routes(self.monitor, self, self._store_health),
             metrics.routes(self.monitor, Renderer(self.telemetry.registry), self.telemetry),
@@ -147,8 +152,15 @@ class Exporter:
         self.stopping = True
 
     async def _claim_store(self) -> None:
+        claim = asyncio.create_task(self.journal.start())
+        while not claim.done():
+            if self.stopping:
+                claim.cancel()  # another's lease may take ten seconds to run out
+            await asyncio.wait({claim}, timeout=_HEEDS_SIGNALS)
+        if claim.cancelled():
+            return
         try:
-            await self.journal.start()
+            claim.result()
         except LeaseHeld as held:
             _end(StoreInUse(str(held)))
         except StoreError as error:
@@ -160,7 +172,7 @@ class Exporter:
 
     def _store_health(self) -> health.StoreHealth:
         problem = self.journal.problem
-        return health.StoreHealth(problem is None, self.store.where, self.fleet.unsaved, problem)
+        return health.StoreHealth(problem is None, self.store.where, self.journal.pending, problem)
 
 
 def _end(error: ExporterError) -> NoReturn:

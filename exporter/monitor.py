@@ -45,15 +45,29 @@ _TURNS_FOR_FRAMES = 3
 """Turns of the loop, before the one that judges, in which a frame that was readable is parsed, wakes its
 task and is received."""
 
+GROUPS_A_TURN = 20
+"""A group has three histograms and some thirty other counters: as much to copy as fifty workers have."""
+
 _LAG_SAMPLES = 15 * SECOND // PULSE
 
 
 class Monitor:
-    def __init__(self, fleet: Fleet, clock: Clock, telemetry: Telemetry, sinks: Sequence[Sink] = ()) -> None:
+    """`loading` says whether part of the fleet is still in the store."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        clock: Clock,
+        telemetry: Telemetry,
+        sinks: Sequence[Sink] = (),
+        *,
+        loading: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.fleet = fleet
         self._clock = clock
         self._telemetry = telemetry
         self._sinks = list(sinks)
+        self._loading = loading
         self._expected = Mono(clock.now().mono + PULSE)  # something of ours will have run by then
         self._lags: deque[int] = deque([0], maxlen=_LAG_SAMPLES)
         telemetry.event_loop_lag.set_function(lambda: max(self._lags) / SECOND)
@@ -127,11 +141,16 @@ class Monitor:
             yield self.fleet.rows(ids[start : start + TURN], self._clock.now())
             await asyncio.sleep(0)
 
-    def groups(self) -> Sequence[GroupRow]:
-        return self.fleet.groups()
+    async def walk_groups(self) -> AsyncIterator[Sequence[GroupRow]]:
+        """All groups likewise, as they stand since the fleet was last looked at."""
+        names = self.fleet.group_names()
+        for start in range(0, len(names), GROUPS_A_TURN):
+            yield self.fleet.groups(names[start : start + GROUPS_A_TURN])
+            await asyncio.sleep(0)
 
     def warming_up(self) -> bool:
-        return self.fleet.warming_up(self._clock.now())
+        """Whether it is too early to take the absence of a worker for its absence."""
+        return self._loading() or self.fleet.warming_up(self._clock.now())
 
     @property
     def max_workers(self) -> int:

@@ -35,7 +35,7 @@ goes without it when its connection does (exporter/websocket.py), and so do requ
 
 
 def serve(app: FastAPI, address: str) -> None:
-    """Run until SIGTERM or SIGINT.
+    """Run until SIGTERM, SIGINT or SIGHUP.
 
     Raises:
         CannotListen: the address is in use, or not ours.
@@ -61,6 +61,8 @@ def serve(app: FastAPI, address: str) -> None:
     logging.getLogger("uvicorn.error").addFilter(_not_each_connection)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_asked)
+    # Without this a closed terminal would end us at once, with nothing said to the workers.
+    signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     gc.set_threshold(*_COLLECT_YOUNG)
     logger.info("Listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])

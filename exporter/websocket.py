@@ -18,6 +18,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from exporter.direct import EXTENSION, Take
+from worker_agent.protocol import Close
 
 try:
     from websockets.speedups import apply_mask
@@ -111,9 +112,12 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             try:
                 text = apply_mask(data[payload:end], data[payload - 4 : payload]).decode()
             except UnicodeDecodeError:
-                super().data_received(data[start:end])
-            else:
-                self._answer(take(text))
+                # As uvicorn does, but without a traceback for what a stranger sends.
+                self._take = None
+                self.conn.send_close(Close.NOT_UTF8)
+                self.handle_parser_exception()
+                return size
+            self._answer(take(text))
         else:
             super().data_received(data[start:end])
         return end

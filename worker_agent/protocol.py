@@ -27,7 +27,8 @@ MAX_RECONNECT_DELAY = 15.0
 class Close(IntEnum):
     """WebSocket close codes with a meaning of ours (4000 to 4999 are for applications, RFC 6455 7.4.2)."""
 
-    GOING_AWAY = 1001
+    NORMAL = 1000
+    NOT_UTF8 = 1007
     ABUSE = 1008
     TOO_BIG = 1009
     RESTART = 1012

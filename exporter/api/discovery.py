@@ -9,9 +9,9 @@ import json
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
-from exporter.api.heartbeat import Readiness
+from exporter.api.refusals import Readiness, RegistryLoading
 from exporter.core.model import Facts
 from exporter.monitor import Monitor
 
@@ -26,7 +26,7 @@ def routes(monitor: Monitor, readiness: Readiness) -> APIRouter:
         503 while the registry is loading: an empty list would take every target away.
         """
         if readiness.loading:
-            return JSONResponse({"detail": "the registry is loading"}, 503, headers={"Retry-After": "1"})
+            raise RegistryLoading
         found: dict[tuple[str, int, str], str] = {}
         async for rows in monitor.walk():
             for row in rows:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from exporter import __version__
-from exporter.api.heartbeat import Readiness
+from exporter.api.refusals import Readiness
 from exporter.clock import rfc3339
 from exporter.core.model import SECOND
 from exporter.monitor import Monitor

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from typing import Protocol
 
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from exporter.api.refusals import Readiness
 from exporter.core.effects import Cause, Discarded, Disconnect, Effect, Unusable
 from exporter.core.events import Beat, Close, Connect, Goodbye
 from exporter.core.fleet import UnknownWorker
@@ -39,24 +39,13 @@ _CLOSE_CODES = {
     Closed.FORGOTTEN: protocol.Close.FORGOTTEN,
     Closed.ABUSE: protocol.Close.ABUSE,
     Closed.SIZE: protocol.Close.TOO_BIG,
+    Closed.GOODBYE: protocol.Close.NORMAL,
 }
 _CAUSES = {Cause.REPLACED: Closed.REPLACED, Cause.FORGOTTEN: Closed.FORGOTTEN}
 _UNUSABLE = {
     Unusable.STALE_CONNECTION: Rejected.STALE_CONNECTION,
     Unusable.LATENCY: Rejected.LATENCY,
 }
-
-
-class Readiness(Protocol):
-    """What the endpoints need to know of the exporter itself."""
-
-    @property
-    def loading(self) -> bool:
-        """The registry is being read: nobody can be told yet that they are unknown."""
-
-    @property
-    def stopping(self) -> bool:
-        """The exporter is about to end: sockets that close now say nothing about their workers."""
 
 
 class Heartbeats:
@@ -184,8 +173,9 @@ class _Socket:
         if type(told) is protocol.Heartbeat:
             return self._heartbeat(told)
         if type(told) is protocol.Goodbye and self._ended is None:
-            self._ended = Closed.GOODBYE
             self._tell(Goodbye(self._worker_id, self._connection, told.leave))
+            # The worker will do so too, unless it is stuck in its own end.
+            self.close_soon(Closed.GOODBYE)
         return None
 
     def _heartbeat(self, beat: protocol.Heartbeat) -> str | None:
@@ -224,10 +214,12 @@ class _Socket:
             logger.debug("Closing connection %d: %r", self._connection, error)
 
     def _disconnected(self, code: int | None) -> Closed:
+        # What the server itself refuses does not get here but for its code.
         if code == protocol.Close.TOO_BIG and self._ended is None:
-            # The server's own frame limit, where it has one, comes before ours.
             self._rejected[Rejected.SIZE].inc()
             self._ended = Closed.SIZE
+        elif code == protocol.Close.NOT_UTF8 and self._ended is None:
+            self._rejected[Rejected.JSON].inc()
         if self._ended is not None and self._ended not in (Closed.ABUSE, Closed.SIZE):
             return self._ended
         if self._readiness.stopping:

@@ -1,19 +1,40 @@
-"""What a client hears whose request cannot be taken: which field, what was expected, how large at most."""
+"""What a client hears whose request cannot be taken: which field, how large at most, when to come again."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.telemetry import RegistrationFailure, Telemetry
 
 LARGEST_BODY = 64 * 1024
 """Bytes. A registration with every field at its longest is a sixth of it."""
+
+
+class Readiness(Protocol):
+    """What the endpoints need to know of the exporter itself."""
+
+    @property
+    def loading(self) -> bool:
+        """The registry is being read: nobody can be told yet that they are unknown."""
+
+    @property
+    def stopping(self) -> bool:
+        """The exporter is about to end: sockets that close now say nothing about their workers."""
+
+
+class RegistryLoading(HTTPException):
+    """503: what is asked for may be in the part of the registry that is not read yet."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "the registry is loading", headers={"Retry-After": "1"})
 
 
 def invalid_request(telemetry: Telemetry) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
@@ -38,8 +59,9 @@ class BodyLimit:
     The body is gathered here: an error raised from within its reader would be taken for bad JSON.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
+        self._refused = telemetry.registration_failures[RegistrationFailure.INVALID]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
@@ -53,6 +75,7 @@ class BodyLimit:
             messages.append(message)
             size += len(message.get("body", b""))
             if size > LARGEST_BODY:
+                self._refused.inc()
                 response = JSONResponse({"detail": f"the body must be at most {LARGEST_BODY} bytes"}, 413)
                 await response(scope, receive, send)
                 return

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
-from exporter.api.heartbeat import Readiness
+from exporter.api.refusals import Readiness, RegistryLoading
 from exporter.core.events import Register
 from exporter.core.fleet import RegistryFull, TooManyGroups
 from exporter.core.model import Facts, WorkerId
@@ -25,10 +25,17 @@ from exporter.settings import Seconds, Settings
 from exporter.telemetry import RegistrationFailure, Telemetry
 from worker_agent import protocol
 
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[\w .:@/+#()-]+$")
-]
-"""Letters of any script, digits, space and . : @ / + # ( ) - _"""
+
+def _made_of(pattern: str, expected: str) -> AfterValidator:
+    """A check whose error is for people: a regular expression is not."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise PydanticCustomError("characters", "Input should be {expected}", {"expected": expected})
+        return text
+
+    return AfterValidator(check)
 
 
 def _reachable(worker_id: str) -> str:
@@ -43,25 +50,45 @@ def _without_brackets(host: str) -> str:
     return str(IPv6Address(host.removeprefix("[").removesuffix("]")))
 
 
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    _made_of(r"[\w .:@/+#()-]+", "made of letters, digits, space and . : @ / + # ( ) - _"),
+]
+
 Id = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[\w .:@+-]+$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=128),
+    _made_of(r"[\w .:@+-]+", "made of letters, digits, space and . : @ + - _"),
     AfterValidator(_reachable),
 ]
 """A name that also stands in a path: no slash, no hash."""
 
 Host = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:%\[\]-]+$"),
+    StringConstraints(min_length=1, max_length=253),
+    _made_of(r"[A-Za-z0-9._:%\[\]-]+", "a host name or an IP address"),
     AfterValidator(_without_brackets),
 ]
 """A host name or an IP address; IPv6 may come in brackets, and is without them from here on."""
 
-Token = Annotated[str, StringConstraints(max_length=100, pattern=r"^[!-~]*$")]
-"""Printable ASCII without space."""
+Token = Annotated[
+    str, StringConstraints(max_length=100), _made_of(r"[!-~]*", "printable ASCII without space")
+]
 
-LabelKey = Annotated[str, StringConstraints(max_length=48, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
-LabelValue = Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+MetricsPath = Annotated[
+    str, StringConstraints(max_length=256), _made_of(r"/[!-~]*", "a path that begins with /, in ASCII")
+]
+
+LabelKey = Annotated[
+    str,
+    StringConstraints(max_length=48),
+    _made_of(r"[a-zA-Z_][a-zA-Z0-9_]*", "a label name: letters, digits and _, no digit first"),
+]
+
+LabelValue = Annotated[
+    str, StringConstraints(max_length=128), _made_of(r"[^\x00-\x1f\x7f]*", "text without control characters")
+]
 
 WriteThrough = Callable[[WorkerId], Awaitable[bool]]
 """Comes back when a worker, as it is now, is in the store, or soon if the store is away."""
@@ -82,7 +109,7 @@ class Registration(BaseModel):
     heartbeat_interval: Seconds | None = Field(None, description="Seconds; the exporter's if not named")
     heartbeat_timeout: Seconds | None = Field(None, description="Seconds; must be above the interval")
     version: Token = ""
-    metrics_path: str | None = Field(None, max_length=256, pattern=r"^/[!-~]*$")
+    metrics_path: MetricsPath | None = None
     metrics_scheme: Literal["http", "https"] = "http"
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=8)
     protocol: int = Field(protocol.VERSION, ge=1)
@@ -127,10 +154,6 @@ def routes(
 ) -> APIRouter:
     router = APIRouter(route_class=_BodyOrInvalid)
 
-    def refuse(failure: RegistrationFailure, detail: str, retry_after: int) -> JSONResponse:
-        telemetry.registration_failures[failure].inc()
-        return JSONResponse({"detail": detail}, 503, headers={"Retry-After": str(retry_after)})
-
     @router.post(
         "/register",
         status_code=201,
@@ -141,15 +164,18 @@ def routes(
             503: {"description": "No room, or the registry is loading; see Retry-After"},
         },
     )
-    async def register(registration: Registration, response: Response) -> Registered | JSONResponse:
+    async def register(registration: Registration, response: Response) -> Registered:
         if readiness.loading:
-            return refuse(RegistrationFailure.LOADING, "the registry is loading", 1)
+            telemetry.registration_failures[RegistrationFailure.LOADING].inc()
+            raise RegistryLoading
         facts = settle(registration, settings)
         known = facts.worker_id in monitor.fleet
         try:
             monitor.receive(Register(facts))
         except RegistryFull as error:
-            return refuse(RegistrationFailure.FULL, f"{error}; MAX_WORKERS sets the limit", 30)
+            telemetry.registration_failures[RegistrationFailure.FULL].inc()
+            detail = f"{error}; MAX_WORKERS sets the limit"
+            raise HTTPException(503, detail, headers={"Retry-After": "30"}) from None
         except TooManyGroups as error:
             telemetry.registration_failures[RegistrationFailure.GROUPS].inc()
             raise _wrong("group", f"{error}; MAX_GROUPS sets the limit") from None

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 
+from exporter.api.refusals import Readiness, RegistryLoading
 from exporter.api.registration import WriteThrough
 from exporter.clock import rfc3339
 from exporter.core.events import Delete
@@ -17,8 +18,15 @@ from exporter.monitor import Monitor
 from exporter.recent import KEPT, RecentTransitions
 
 
-def routes(monitor: Monitor, recent: RecentTransitions, write_through: WriteThrough) -> APIRouter:
-    router = APIRouter()
+def routes(
+    monitor: Monitor, recent: RecentTransitions, readiness: Readiness, write_through: WriteThrough
+) -> APIRouter:
+    def loaded() -> None:
+        if readiness.loading:
+            raise RegistryLoading
+
+    # Half a registry looks like a fleet that is half gone.
+    router = APIRouter(dependencies=[Depends(loaded)])
 
     @router.get("/workers", response_class=Response)
     async def workers(

@@ -167,8 +167,13 @@ class Fleet:
         known = self._workers
         return [known[worker_id].row(now) for worker_id in ids if worker_id in known]
 
-    def groups(self) -> list[GroupRow]:
-        return [group.row() for group in self._groups.values()]
+    def group_names(self) -> list[str]:
+        return list(self._groups)
+
+    def groups(self, names: Iterable[str]) -> list[GroupRow]:
+        """How these groups stand; names that are no longer known are passed over."""
+        known = self._groups
+        return [known[name].row() for name in names if name in known]
 
     def warming_up(self, now: Now) -> bool:
         """Whether restored workers still have time to come back."""
@@ -176,7 +181,8 @@ class Fleet:
 
     def snapshot(self, now: Now) -> Snapshot:
         """Everything at once, for a fleet small enough."""
-        return Snapshot(tuple(self.rows(self._workers, now)), tuple(self.groups()), self.warming_up(now))
+        workers, groups = self.rows(self._workers, now), self.groups(self._groups)
+        return Snapshot(tuple(workers), tuple(groups), self.warming_up(now))
 
     # What a store has not seen yet
 

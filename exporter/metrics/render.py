@@ -22,7 +22,6 @@ from .family import label_text
 from .source import Source
 
 # So many of each hold the event loop for about a millisecond.
-_GROUPS_A_TURN = 10
 _TEXTS_A_TURN = 50
 _DISMISSALS_A_TURN = 1000
 
@@ -63,7 +62,8 @@ class Renderer:
         try:
             samples = _Samples()
             await self._add_workers(samples, source)
-            await samples.add_groups(source.groups())
+            async for groups in source.walk_groups():
+                samples.add_groups(groups)
             samples.add_fleet(source)
             # In a thread because it counts the open files of the process: with 10,000 connections
             # that takes 7 ms, most of them in the kernel.
@@ -104,13 +104,10 @@ class _Samples:
         for family in FLEET:
             self._by_name[family.name].append(family.lines_without_labels(source).encode())
 
-    async def add_groups(self, groups: Sequence[GroupRow]) -> None:
-        for start in range(0, len(groups), _GROUPS_A_TURN):
-            turn = groups[start : start + _GROUPS_A_TURN]
-            labels = [label_text(GROUP_LABELS, (group.name,)) for group in turn]
-            for family in GROUP:
-                self._by_name[family.name].append(_encoded(family.lines(labels, turn)))
-            await asyncio.sleep(0)
+    def add_groups(self, groups: Sequence[GroupRow]) -> None:
+        labels = [label_text(GROUP_LABELS, (group.name,)) for group in groups]
+        for family in GROUP:
+            self._by_name[family.name].append(_encoded(family.lines(labels, groups)))
 
     def add_workers(self, rows: Sequence[Row], kept: Sequence[_Kept]) -> None:
         for column, standing in enumerate(STANDING):

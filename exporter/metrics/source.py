@@ -21,8 +21,8 @@ class Source(Protocol):
         Brings the fleet up to now first, so what is asked for afterwards is as new.
         """
 
-    def groups(self) -> Sequence[GroupRow]:
-        """Every group once."""
+    def walk_groups(self) -> AsyncIterator[Sequence[GroupRow]]:
+        """Every group once, some at a time."""
 
     def warming_up(self) -> bool:
         """Whether restored workers still have time to come back."""

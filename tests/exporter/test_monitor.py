@@ -68,7 +68,8 @@ async def test_declares_a_silent_worker_within_a_pulse_of_its_deadline(bench: Be
     assert bench.changes() == []
     await bench.clock.jump(0.02)
     assert bench.changes() == [("w1", "not_responding", "timeout")]
-    detection = bench.monitor.groups()[0].detection
+    (groups,) = [groups async for groups in bench.monitor.walk_groups()]
+    detection = groups[0].detection
     assert detection.sum <= 0.01
 
 

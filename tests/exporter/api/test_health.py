@@ -56,6 +56,12 @@ async def test_all_the_doors(exporter: Exporter) -> None:
         assert (await exporter.http.get(path)).status_code == 200
 
 
+async def test_head_is_answered_where_get_is(exporter: Exporter) -> None:
+    """Load balancers like to ask that way."""
+    for path in ("/", "/health", "/health/live", "/-/healthy", "/metrics", "/workers"):
+        assert (await exporter.http.head(path)).status_code == 200
+
+
 async def test_while_stopping_it_is_alive_and_not_ready(exporter: Exporter) -> None:
     """A load balancer stops sending, and nobody kills it for that."""
     exporter.stop_judging()

@@ -50,6 +50,25 @@ async def test_a_goodbye_tells_a_stop_from_a_crash(exporter: Exporter) -> None:
     ]
 
 
+async def test_a_goodbye_is_answered_by_closing(exporter: Exporter) -> None:
+    """1000 from our side: a worker that is stuck in its own end keeps no socket open."""
+    await exporter.register(worker_id="w")
+    socket = await exporter.connect("w")
+    await socket.send({"type": "goodbye"})
+    assert await socket.closed_with() == 1000
+    assert await exporter.metric("heartbeat_connections ") == ["heartbeat_connections 0.0"]
+
+
+async def test_what_is_no_text_to_the_server_is_counted_here(exporter: Exporter) -> None:
+    """The server ends the connection by itself, and only its code gets here."""
+    await exporter.register(worker_id="w")
+    socket = await exporter.connect("w")
+    await socket.drop(1007)
+    assert await exporter.metric('heartbeat_messages_rejected_total{reason="json"}') == [
+        'heartbeat_messages_rejected_total{reason="json"} 1.0'
+    ]
+
+
 async def test_a_worker_that_leaves_is_forgotten(exporter: Exporter) -> None:
     """Goodbye with leave: gone from the registry, and its socket closed."""
     await exporter.register(worker_id="w")
@@ -252,7 +271,11 @@ async def test_nobody_is_unknown_while_the_registry_is_loading() -> None:
         assert (
             await exporter.http.post("/register", json={"name": "w", "host": "h", "port": 1})
         ).status_code == 503
-        assert (await exporter.http.get("/sd")).status_code == 503
+        for path in ("/sd", "/workers", "/workers/w", "/transitions"):
+            answer = await exporter.http.get(path)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert (await exporter.http.delete("/workers/w")).status_code == 503
+        assert await exporter.metric("heartbeat_warming_up") == ["heartbeat_warming_up 1"]
         assert (await exporter.http.get("/health/ready")).status_code == 503
         with pytest.raises(Refused) as refused:
             await exporter.connect("w")

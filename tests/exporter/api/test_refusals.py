@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from exporter.api.refusals import LARGEST_BODY, BodyLimit
+from exporter.telemetry import Telemetry
 from tests.support.application import Exporter
 
 
@@ -28,7 +30,7 @@ async def answer(*messages: Message, method: str = "POST") -> tuple[int, bytes, 
         sent.append(message)
 
     scope = {"type": "http", "method": method, "headers": []}
-    await BodyLimit(length)(scope, receive, send)
+    await BodyLimit(length, Telemetry(CollectorRegistry()))(scope, receive, send)
     return sent[0]["status"], sent[1]["body"], len(waiting)
 
 

@@ -137,7 +137,7 @@ class Scene:
         return row
 
     def group(self, name: str = "g") -> GroupRow:
-        [group] = [group for group in self.fleet.groups() if group.name == name]
+        [group] = self.fleet.groups([name])
         return group
 
     def state(self, worker_id: str = "w") -> str:

@@ -101,7 +101,9 @@ def test_looking_at_the_fleet() -> None:
     assert (len(fleet), "a" in fleet, "x" in fleet, fleet.ids()) == (2, True, False, ["a", "b"])
     rows = fleet.rows([WorkerId("x"), WorkerId("b"), WorkerId("y"), WorkerId("a")], now)
     assert [row.facts.worker_id for row in rows] == ["b", "a"]
-    assert fleet.snapshot(now) == Snapshot((rows[1], rows[0]), tuple(fleet.groups()), False)
+    assert fleet.snapshot(now) == Snapshot(
+        (rows[1], rows[0]), tuple(fleet.groups(fleet.group_names())), False
+    )
 
 
 def test_a_conflict_takes_over_the_facts() -> None:

@@ -15,6 +15,7 @@ from exporter.core.groups import GroupRow
 from exporter.core.model import NOTHING, Now, Reason, Row, Status, Wall
 from exporter.metrics.render import Renderer
 from exporter.metrics.source import Source
+from exporter.monitor import GROUPS_A_TURN
 from tests.support.clock import FakeClock
 from tests.support.fleets import facts
 
@@ -41,8 +42,10 @@ class Listed:
             yield self.rows[start : start + TURN]
             await asyncio.sleep(0)
 
-    def groups(self) -> Sequence[GroupRow]:
-        return self.group_rows
+    async def walk_groups(self) -> AsyncIterator[Sequence[GroupRow]]:
+        for start in range(0, len(self.group_rows), GROUPS_A_TURN):
+            yield self.group_rows[start : start + GROUPS_A_TURN]
+            await asyncio.sleep(0)
 
     def warming_up(self) -> bool:
         return self.warming
@@ -77,8 +80,8 @@ class Watched:
             yield self.fleet.rows(ids[start : start + TURN], self.clock.now())
             await asyncio.sleep(0)
 
-    def groups(self) -> Sequence[GroupRow]:
-        return self.fleet.groups()
+    async def walk_groups(self) -> AsyncIterator[Sequence[GroupRow]]:
+        yield self.fleet.groups(self.fleet.group_names())
 
     def warming_up(self) -> bool:
         return self.fleet.warming_up(self.clock.now())

@@ -62,5 +62,5 @@ async def test_series_and_memory_return_to_where_they_were() -> None:
     assert await rendered(watched, TEXT, renderer) == empty
     watched.fleet.take_forgotten()
     assert largest > 15 * WORKERS
-    assert (len(watched.fleet), watched.groups()) == (0, [])
+    assert (len(watched.fleet), watched.fleet.group_names()) == (0, [])
     assert abs(blocks() - before) < WORKERS // 100

@@ -17,6 +17,7 @@ from exporter.core.lifecycle import POSSIBLE_CHANGES
 from exporter.core.model import Connection, Reason, Row, Status, Totals, Wall, WorkerId
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.render import Renderer
+from exporter.monitor import GROUPS_A_TURN
 from exporter.telemetry import Telemetry
 from tests.exporter.metrics.sources import OPENMETRICS, TEXT, Listed, Watched, rendered, row, samples
 from tests.support.fleets import beat, connect, facts, register
@@ -262,7 +263,7 @@ async def test_others_have_their_turn_between_groups_and_between_pieces() -> Non
     """A hundred groups have ten thousand lines, and those make several pieces."""
     quiet = await turns_of_others(rendered(Listed()))
     groups = [Group(f"group-{number}").row() for number in range(100)]
-    assert await turns_of_others(rendered(Listed(group_rows=groups))) - quiet >= 100 / 10 + 2
+    assert await turns_of_others(rendered(Listed(group_rows=groups))) - quiet >= 100 / GROUPS_A_TURN + 2
 
 
 @pytest.mark.usefixtures("no_threads")
