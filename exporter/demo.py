@@ -10,93 +10,27 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from exporter.errors import ExporterError
+from exporter.programs import Program, ProgramFailed, Programs, end_by_signals, end_undisturbed, fetch
 from exporter.shipped import webhook, write_alertmanager, write_prometheus
 
 WORKERS = 4
 ABSENCE = 60.0
 """Seconds until a worker that ended is started again: long enough for its alert to arrive."""
 
-_READY_WITHIN = 30.0
-_END_WITHIN = 8.0
+_ALIVE_WITHIN = 30.0
 # Debian's Alertmanager goes by another name than upstream's.
 _ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
-
-
-class DemoFailed(ExporterError):
-    """A part of the demo did not come up; the text holds the end of what it said."""
-
-
-class Program:
-    """A process of the demo, in a session of its own so that Ctrl-C reaches only the demo itself."""
-
-    def __init__(self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
-        self.name = name
-        self._command = command
-        self._log = log
-        self._env = {**os.environ, **env}
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._env,
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def wait_until_it_answers(self, url: str) -> None:
-        """Raises DemoFailed: it ended, or took too long."""
-        deadline = time.monotonic() + _READY_WITHIN
-        while not self.ended and time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(url, timeout=2.0):
-                    return
-            except (OSError, urllib.error.URLError):
-                time.sleep(0.1)
-        said = self._log.read_text(errors="replace")[-2000:]
-        raise DemoFailed(f"{self.name} did not come up at {url}; it said:\n{said}")
-
-    def ask_to_end(self) -> None:
-        if not self.ended:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-
-    def end(self) -> None:
-        self.ask_to_end()
-        try:
-            self.process.wait(_END_WITHIN)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Notifications:
@@ -147,116 +81,121 @@ def pick_port(wanted: int, taken: set[int]) -> int:
             if number not in taken:
                 taken.add(number)
                 return number
-    raise DemoFailed("no free TCP port on 127.0.0.1")
+    raise ProgramFailed("no free TCP port on 127.0.0.1")
 
 
 class Demo:
-    def __init__(self, directory: Path) -> None:
+    """The programs, and what is told about them; a `with` block after which nothing is left of them."""
+
+    def __init__(self, directory: Path, absence: float) -> None:
         self._directory = directory
+        self._absence = absence
         self._taken: set[int] = set()
-        self._programs = contextlib.ExitStack()
+        self._programs = Programs()
+        self._notifications = contextlib.ExitStack()
         self._workers: list[Program] = []
         self._ended_at: dict[Program, float] = {}
-        self._seen: str | None = None
+        self._told: Mapping[str, str] | None = None  # the latest transition that needs no more telling
+        self._without: list[str] = []
         self._urls: list[tuple[str, str]] = []
 
     def __enter__(self) -> Demo:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # All are asked first: one after the other they would take as long as all together.
-        for worker in self._workers:
-            worker.ask_to_end()
-        self._programs.close()
+        with self._notifications:
+            self._programs.__exit__()
 
     def start(self) -> None:
-        """Start everything, the exporter first. Raises DemoFailed."""
-        self._exporter = f"127.0.0.1:{pick_port(8000, self._taken)}"
-        self._run(
+        """Start everything, and wait until every worker is alive. Raises ProgramFailed."""
+        exporter_at = self._port(8000)
+        self._exporter = self._start(
             "exporter",
-            [sys.executable, "-m", "exporter", "serve", f"--web.listen-address={self._exporter}"],
+            [sys.executable, "-m", "exporter", "serve", f"--web.listen-address={exporter_at}"],
             {"SQLITE_PATH": str(self._directory / "registry.db"), "LOG_FORMAT": "console"},
-            f"http://{self._exporter}/-/ready",
         )
-        self._urls.append(("exporter", f"http://{self._exporter}/"))
-        self._urls.append(("its metrics", f"http://{self._exporter}/metrics"))
+        self._url = f"http://{exporter_at}"
+        self._exporter.wait_until_it_answers(f"{self._url}/-/ready")
+        self._urls += [("exporter", f"{self._url}/"), ("its metrics", f"{self._url}/metrics")]
         for number in range(1, WORKERS + 1):
             self._start_worker(number)
-        self._start_alerting()
+        self._start_alerting(exporter_at)
+        self._wait_until_all_are_alive()
 
     def _start_worker(self, number: int) -> None:
-        port = pick_port(8000 + number, self._taken)
-        host, manager_port = self._exporter.split(":")
-        worker = self._run(
+        host, port = self._port(8000 + number).split(":")
+        worker = self._start(
             f"Worker {number}",
-            [sys.executable, "-m", "worker_agent.main"],
+            [sys.executable, "-m", "worker_agent.main", f"--bind={host}"],
             {
                 "WORKER_NAME": f"Worker {number}",
-                "WORKER_HOST": "127.0.0.1",
-                "WORKER_PORT": str(port),
+                "WORKER_HOST": host,
+                "WORKER_PORT": port,
                 "WORKER_GROUP": "demo",
-                "MANAGER_HOST": host,
-                "MANAGER_PORT": manager_port,
+                "MANAGER_URL": self._url,
             },
-            f"http://127.0.0.1:{port}/health/live",
         )
         self._workers.append(worker)
-        self._urls.append((worker.name, f"http://127.0.0.1:{port}/metrics"))
+        self._urls.append((worker.name, f"http://{host}:{port}/metrics"))
 
-    def _start_alerting(self) -> None:
+    def _start_alerting(self, exporter_at: str) -> None:
         alertmanager = next(filter(None, map(shutil.which, _ALERTMANAGER)), None)
-        alertmanager_at = f"127.0.0.1:{pick_port(9093, self._taken)}"
-        if alertmanager is not None:
-            notifications = Notifications()
-            self._programs.callback(notifications.close)
+        alertmanager_at = self._port(9093)
+        started: list[tuple[Program, str, str]] = []
+        if alertmanager is None:
+            self._without.append("prometheus-alertmanager")
+        else:
+            notifications = self._notifications.enter_context(contextlib.closing(Notifications()))
             configuration = write_alertmanager(
                 self._directory / "alertmanager", receiver=webhook(notifications.url)
             )
-            self._run(
-                "Alertmanager",
-                [
-                    alertmanager,
-                    f"--config.file={configuration}",
-                    f"--storage.path={self._directory / 'alertmanager-data'}",
-                    f"--web.listen-address={alertmanager_at}",
-                    "--cluster.listen-address=",
-                ],
-                {},
-                f"http://{alertmanager_at}/-/ready",
-            )
-            self._urls.append(("Alertmanager", f"http://{alertmanager_at}/"))
+            command = [
+                alertmanager,
+                f"--config.file={configuration}",
+                f"--storage.path={self._directory / 'alertmanager-data'}",
+                f"--web.listen-address={alertmanager_at}",
+                "--cluster.listen-address=",
+            ]
+            started.append((self._start("Alertmanager", command, {}), f"http://{alertmanager_at}/", ""))
         prometheus = shutil.which("prometheus")
-        if prometheus is not None:
-            at = f"127.0.0.1:{pick_port(9090, self._taken)}"
+        if prometheus is None:
+            self._without.append("prometheus")
+        else:
+            at = self._port(9090)
             configuration = write_prometheus(
                 self._directory / "prometheus",
-                exporter=self._exporter,
+                exporter=exporter_at,
                 prometheus=at,
                 alertmanager=alertmanager_at,
             )
-            self._run(
-                "Prometheus",
-                [
-                    prometheus,
-                    f"--config.file={configuration}",
-                    f"--storage.tsdb.path={self._directory / 'prometheus-data'}",
-                    f"--web.listen-address={at}",
-                ],
-                {},
-                f"http://{at}/-/ready",
-            )
-            self._urls.append(("Prometheus", f"http://{at}/alerts"))
-        self._without = [
-            name
-            for name, path in (("prometheus", prometheus), ("prometheus-alertmanager", alertmanager))
-            if path is None
-        ]
+            command = [
+                prometheus,
+                f"--config.file={configuration}",
+                f"--storage.tsdb.path={self._directory / 'prometheus-data'}",
+                f"--web.listen-address={at}",
+            ]
+            started.append((self._start("Prometheus", command, {}), f"http://{at}/", "alerts"))
+        for program, url, page in started:
+            program.wait_until_it_answers(f"{url}-/ready")
+            self._urls.append((program.name, f"{url}{page}"))
 
-    def _run(self, name: str, command: Sequence[str], env: Mapping[str, str], ready: str) -> Program:
-        program = Program(name, command, self._directory / f"{name.lower().replace(' ', '-')}.log", env)
-        self._programs.callback(program.end)
-        program.wait_until_it_answers(ready)
-        return program
+    def _start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Program:
+        return self._programs.start(Program(name, command, env=env, directory=self._directory))
+
+    def _port(self, wanted: int) -> str:
+        return f"127.0.0.1:{pick_port(wanted, self._taken)}"
+
+    def _wait_until_all_are_alive(self) -> None:
+        deadline = time.monotonic() + _ALIVE_WITHIN
+        awaited = list(self._workers)
+        while awaited:
+            if awaited[0].ended or time.monotonic() > deadline:
+                raise awaited[0].failed("did not come alive")
+            alive = {worker["name"] for worker in self._get("/workers?status=alive")}
+            awaited = [worker for worker in awaited if worker.name not in alive]
+            time.sleep(0.1)
+        for transition in self._get("/transitions?limit=1"):
+            self._told = transition
 
     def introduce(self) -> None:
         width = max(len(name) for name, _ in self._urls)
@@ -267,7 +206,7 @@ class Demo:
         first, second = self._workers[:2]
         print(f"  Kill a worker:  kill -9 {first.pid}    ({first.name}: lost, an alert follows)")
         print(f"  Stop a worker:  kill {second.pid}       ({second.name}: says goodbye, nobody is paged)")
-        print(f"  Either is started again after {ABSENCE:.0f} s. Ctrl-C ends everything.")
+        print(f"  Either is started again after {self._absence:.0f} s. Ctrl-C ends everything.")
         if self._without:
             print(f"\n  Not on the PATH, so no alerts are delivered: {', '.join(self._without)}.")
             print(f"  On Debian: apt-get install --no-install-recommends {' '.join(self._without)}")
@@ -275,10 +214,13 @@ class Demo:
             print("\n  The workers show no HTTP metrics of their own: starlette-prometheus is not installed.")
             print("  pip install 'heartbeat-exporter[worker]'")
         print(flush=True)
+        say(f"All {WORKERS} workers are alive.")
 
     def watch(self) -> None:
-        """Print what happens until interrupted. Raises DemoFailed: the exporter ended."""
+        """Print what happens until interrupted. Raises ProgramFailed: the exporter ended."""
         while True:
+            if self._exporter.ended:
+                raise self._exporter.failed("ended")
             for transition in self._new_transitions():
                 say(describe_transition(transition))
             for worker in self._workers:
@@ -286,46 +228,49 @@ class Demo:
             time.sleep(0.5)
 
     def _new_transitions(self) -> Sequence[Mapping[str, str]]:
-        """Oldest first. None while the exporter does not answer, which may be what somebody tries."""
-        try:
-            with urllib.request.urlopen(
-                f"http://{self._exporter}/transitions?limit=100", timeout=5.0
-            ) as answer:
-                newest_first = json.load(answer)
-        except (OSError, ValueError):
-            return ()
-        new = [item for item in newest_first if self._seen is None or item["at"] > self._seen]
+        """Oldest first."""
+        newest_first = self._get("/transitions?limit=100")
+        if self._told in newest_first:
+            newest_first = newest_first[: newest_first.index(self._told)]
         if newest_first:
-            self._seen = newest_first[0]["at"]
-        return new[::-1]
+            self._told = newest_first[0]
+        return newest_first[::-1]
+
+    def _get(self, path: str) -> list[Any]:
+        """Nothing while the exporter does not answer, which may be what somebody tries."""
+        try:
+            answer: list[Any] = json.loads(fetch(f"{self._url}{path}"))
+        except (OSError, ValueError):
+            return []
+        return answer
 
     def _bring_back(self, worker: Program) -> None:
         if not worker.ended:
             return
         ended_at = self._ended_at.setdefault(worker, time.monotonic())
-        if time.monotonic() - ended_at >= ABSENCE:
+        if time.monotonic() - ended_at >= self._absence:
             del self._ended_at[worker]
             worker.start()
             say(f"{worker.name} is started again, as process {worker.pid}")
 
 
-def run(directory: Path | None) -> None:
-    """Run the demo until Ctrl-C. Raises DemoFailed: it could not be started."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+def run(directory: Path | None, *, absence: float = ABSENCE) -> None:
+    """Run the demo until Ctrl-C; a worker that ended is back after `absence` seconds.
+
+    Its files stay in `directory`, or nowhere if that is None. Raises ProgramFailed: it could not be
+    started, or its exporter ended.
+    """
+    end_by_signals()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heartbeat-demo-")))
         else:
             directory.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
-        demo = stack.enter_context(Demo(directory))
+        demo = stack.enter_context(Demo(directory.resolve(), absence))
+        stack.callback(end_undisturbed)
         print("Starting an exporter, four workers, and what else is installed ...", flush=True)
         demo.start()
         demo.introduce()
         stack.callback(print, "\nStopping everything ...", flush=True)
         demo.watch()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

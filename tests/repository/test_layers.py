@@ -47,7 +47,8 @@ LAYERS: dict[str, list[str]] = {
     "exporter.shipped": [],
     "exporter.server": ["exporter.errors", "worker_agent.logs", "worker_agent.protocol"],
     "exporter.main": [*PARTS, "exporter.app"],
-    "exporter.demo": ["exporter.errors", "exporter.shipped", "worker_agent.protocol"],
+    "exporter.programs": ["exporter.errors"],
+    "exporter.demo": ["exporter.programs", "exporter.shipped"],
     "exporter.cli": [*PARTS, "exporter.app", "exporter.demo", "exporter.server", "exporter.shipped"],
     "exporter.__main__": ["exporter.cli"],
     # The worker's side, likewise: what decides first, then what acts, then the app.

@@ -1,0 +1,232 @@
+"""`heartbeat-exporter demo`, as somebody sees it who starts it, breaks it and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.support.processes import eventually, http_get, program
+from tests.support.serving import environment
+
+pytestmark = pytest.mark.slow
+
+RUN = "import sys; from exporter.demo import run; run(None, absence=float(sys.argv[1]))"
+# Tests that run in the background have Ctrl-C ignored, and so would all that they start.
+WITH_CTRL_C = (
+    "import os, signal as s, sys; s.signal(s.SIGINT, s.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+TABLE = ("exporter", "its metrics", "Worker 1", "Worker 2", "Worker 3", "Worker 4")
+USUAL_PORTS = (8000, 8001, 8002, 8003, 8004, 9090, 9093)
+COMES_UP_WITHIN = 60.0
+ENDS_WITHIN = 20.0
+
+
+class Shown:
+    """A demo that was started, and what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen[str], mark: str) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._mark = mark.encode()
+        self._reader = Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def says(self, pattern: str, *, within: float = COMES_UP_WITHIN) -> re.Match[str]:
+        """Wait for a line in which this is found."""
+        found: list[re.Match[str]] = []
+
+        def look() -> object:
+            found.extend(match for line in list(self.lines) if (match := re.search(pattern, line)))
+            return found
+
+        try:
+            eventually(look, within=within)
+        except AssertionError:
+            raise AssertionError(f"not within {within} s: {pattern!r} in {self.lines}") from None
+        return found[0]
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        code = self.process.wait(ENDS_WITHIN)
+        self._reader.join(ENDS_WITHIN)
+        return code
+
+    def children(self) -> set[int]:
+        """Every process that has the mark of this demo in its environment, but the demo itself."""
+        found = set()
+        for directory in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self._mark in (directory / "environ").read_bytes():
+                    found.add(int(directory.name))
+        return found - {self.process.pid}
+
+
+Start = Callable[..., Shown]
+
+
+@pytest.fixture
+def usual_ports_taken() -> Iterator[None]:
+    """Two demos that start at the same time, as tests do, would fight for them."""
+    with contextlib.ExitStack() as stack:
+        for port in USUAL_PORTS:
+            taken = stack.enter_context(socket.socket())
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # by other tests at the same time
+            with contextlib.suppress(OSError):  # somebody else has it, which is as good
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
+        yield
+
+
+@pytest.fixture
+def start(tmp_path: Path, usual_ports_taken: None) -> Iterator[Start]:
+    """Start a demo, with a place of its own for temporary files; nothing of it must be left at the end."""
+    mark = f"DEMO_MARK={tmp_path}"
+    (tmp_path / "tmp").mkdir()
+    started: list[Shown] = []
+
+    def start(*command: str, path: str = os.environ["PATH"], **variables: object) -> Shown:
+        variables = {"DEMO_MARK": tmp_path, "TMPDIR": tmp_path / "tmp", **variables, "PATH": path}
+        process = subprocess.Popen(
+            [sys.executable, "-c", WITH_CTRL_C, sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(**variables, PYTHONUNBUFFERED=1),
+            cwd=tmp_path,
+        )
+        started.append(Shown(process, mark))
+        return started[-1]
+
+    yield start
+    left = [demo.children() for demo in started]
+    for demo in started:
+        if demo.process.poll() is None:
+            demo.end(signal.SIGTERM)
+        assert demo.process.stdout is not None
+        demo.process.stdout.close()
+    for pid in set().union(*left):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert left == [set() for _ in started]
+
+
+def nothing_is_left(tmp_path: Path, demo: Shown) -> bool:
+    return demo.children() == set() and list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_worker_is_killed_and_comes_back(start: Start, tmp_path: Path, empty_path: str) -> None:
+    """Without Prometheus, and with the usual ports taken: it says so, or takes others."""
+    demo = start("-c", RUN, "2", path=empty_path)
+    demo.says("All 4 workers are alive")
+    urls = {name: demo.says(rf"^  {name} +(http://127\.0\.0\.1:\d+/\S*)$")[1] for name in TABLE}
+    assert "heartbeat-exporter" in http_get(urls["exporter"])
+    assert http_get(urls["its metrics"]).count("heartbeat_worker_up{") == 4
+    assert all("process_cpu_seconds_total" in http_get(urls[f"Worker {number}"]) for number in range(1, 5))
+    ports = {int(url.split(":")[2].partition("/")[0]) for url in urls.values()}
+    assert len(ports) == 5
+    assert ports.isdisjoint(USUAL_PORTS)
+    demo.says("Not on the PATH, so no alerts are delivered: prometheus-alertmanager, prometheus")
+    demo.says("On Debian: apt-get install --no-install-recommends prometheus-alertmanager prometheus")
+    demo.says(r"Either is started again after 2 s\. Ctrl-C ends everything\.")
+
+    os.kill(int(demo.says(r"Kill a worker:  kill -9 (\d+) +\(Worker 1: lost")[1]), signal.SIGKILL)
+    demo.says(r"Worker 1: alive -> disconnected \(connection_lost\)")
+    os.kill(int(demo.says(r"Stop a worker:  kill (\d+) +\(Worker 2: says goodbye")[1]), signal.SIGTERM)
+    demo.says(r"Worker 2: alive -> disconnected \(shutdown\)")
+    again = int(demo.says(r"Worker 1 is started again, as process (\d+)")[1])
+    demo.says(r"Worker 1: connected -> alive \(heartbeat\)")
+    assert again in demo.children()
+    demo.says(r"Worker 2: connected -> alive \(heartbeat\)")
+
+    assert demo.end() == 0
+    assert demo.lines[-1] == "Stopping everything ..."
+    told = [line[10:].partition(":")[0] for line in demo.lines if " -> " in line]
+    assert set(told) == {"Worker 1", "Worker 2"}  # nothing of the start, and of nobody else
+    assert nothing_is_left(tmp_path, demo)
+
+
+@pytest.fixture
+def empty_path(tmp_path: Path) -> str:
+    """A PATH on which there is nothing."""
+    (tmp_path / "bin").mkdir()
+    return str(tmp_path / "bin")
+
+
+@pytest.mark.servers("prometheus", "alertmanager")
+def test_a_death_ends_in_a_notification(start: Start, tmp_path: Path) -> None:
+    """With Prometheus and Alertmanager; the files stay where `--dir` says."""
+    kept = tmp_path / "kept"
+    path = ":".join({str(Path(program(name)).parent) for name in ("prometheus", "alertmanager")})
+    demo = start(
+        *("-m", "exporter", "demo", "--dir", str(kept)),
+        path=path,
+        HEARTBEAT_INTERVAL=0.5,
+        HEARTBEAT_TIMEOUT=2,
+    )
+    demo.says("All 4 workers are alive")
+    for name in ("Alertmanager", "Prometheus"):
+        http_get(demo.says(rf"^  {name} +(http://127\.0\.0\.1:\d+/)")[1] + "-/ready")
+    os.kill(int(demo.says(r"kill -9 (\d+)")[1]), signal.SIGKILL)
+    said = demo.says(r"\d\d:\d\d:\d\d  (NOTIFICATION firing   HeartbeatWorkerDown: .*)", within=90)[1]
+    assert "Worker 1" in said
+    assert "connection_lost" in said
+    assert demo.end() == 0
+    assert {"registry.db", "exporter.log", "worker-1.log", "prometheus.log", "alertmanager.log"} <= {
+        entry.name for entry in kept.iterdir()
+    }
+    assert nothing_is_left(tmp_path, demo)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("after", [0.0, 0.7])
+def test_an_early_end_leaves_nothing(
+    start: Start, tmp_path: Path, empty_path: str, number: signal.Signals, after: float
+) -> None:
+    """While it is starting, whatever has been started by then."""
+    demo = start("-m", "exporter", "demo", path=empty_path)
+    demo.says("Starting an exporter")
+    time.sleep(after)
+    assert demo.end(number) == 0
+    assert nothing_is_left(tmp_path, demo)
+
+
+def test_impatience_leaves_nothing_either(start: Start, tmp_path: Path, empty_path: str) -> None:
+    """Ctrl-C again and again while it is ending."""
+    demo = start("-m", "exporter", "demo", path=empty_path)
+    demo.says("All 4 workers are alive")
+    while demo.process.poll() is None:
+        demo.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    assert demo.wait() == 0
+    assert nothing_is_left(tmp_path, demo)
+
+
+def test_without_its_exporter_it_ends(start: Start, tmp_path: Path, empty_path: str) -> None:
+    """Exit code 1, and the end of what the exporter said."""
+    demo = start("-m", "exporter", "demo", path=empty_path)
+    demo.says("All 4 workers are alive")
+    (exporter,) = [pid for pid in demo.children() if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(exporter, signal.SIGKILL)
+    assert demo.wait() == 1
+    demo.says(r"^heartbeat-exporter: exporter ended; it said:$")
+    demo.says("Worker 4: connected -> alive")
+    assert nothing_is_left(tmp_path, demo)
