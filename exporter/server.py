@@ -62,7 +62,8 @@ def serve(app: FastAPI, address: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_asked)
     # Without this a closed terminal would end us at once, with nothing said to the workers.
-    signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     gc.set_threshold(*_COLLECT_YOUNG)
     logger.info("Listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])

@@ -95,9 +95,26 @@ class Recorded(uvicorn.Server):
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch, logging_as_found: None) -> Iterator[uvicorn.Config]:
+def handlers_as_found() -> Iterator[None]:
+    """As a terminal has them, and afterwards as they were."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def nohup(handlers_as_found: None) -> None:
+    """What `nohup` does before it runs a command."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@pytest.fixture
+def served(
+    handlers_as_found: None, monkeypatch: pytest.MonkeyPatch, logging_as_found: None
+) -> Iterator[uvicorn.Config]:
     """What the server was told, after `serve` returned."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     thresholds = gc.get_threshold()
     monkeypatch.setattr(uvicorn, "Server", Recorded)
     Recorded.runs = []
@@ -107,8 +124,6 @@ def served(monkeypatch: pytest.MonkeyPatch, logging_as_found: None) -> Iterator[
     gc.set_threshold(*thresholds)
     for one in sockets:
         one.close()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_options(served: uvicorn.Config) -> None:
@@ -137,7 +152,7 @@ def test_the_garbage_collector_lets_the_old_alone(served: uvicorn.Config) -> Non
     assert old > 10**6
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_is_over_and_done_with_is_no_failure(
     served: uvicorn.Config, number: signal.Signals
 ) -> None:
@@ -145,6 +160,12 @@ def test_a_signal_that_is_over_and_done_with_is_no_failure(
     with pytest.raises(SystemExit) as ended:
         signal.raise_signal(number)
     assert ended.value.code == 0
+
+
+def test_nohup_is_respected(nohup: None, served: uvicorn.Config) -> None:
+    """A terminal that is closed does not end what was started to outlive it."""
+    signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_connections_leave_no_lines_in_the_log(

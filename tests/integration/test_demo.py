@@ -21,11 +21,21 @@ from tests.support.serving import environment
 
 pytestmark = pytest.mark.slow
 
-RUN = "import sys; from exporter.demo import run; run(None, absence=float(sys.argv[1]))"
+# Its own view is that the optional library is not there; the workers find it all the same.
+RUN = """
+import importlib.util, sys
+from exporter.demo import run
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == "starlette_prometheus" else find_spec(name)
+run(None, absence=float(sys.argv[1]))
+"""
 # Tests that run in the background have Ctrl-C ignored, and so would all that they start.
-WITH_CTRL_C = (
-    "import os, signal as s, sys; s.signal(s.SIGINT, s.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-)
+AS_IN_A_TERMINAL = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 TABLE = ("exporter", "its metrics", "Worker 1", "Worker 2", "Worker 3", "Worker 4")
 USUAL_PORTS = (8000, 8001, 8002, 8003, 8004, 9090, 9093)
 COMES_UP_WITHIN = 60.0
@@ -106,7 +116,7 @@ def start(tmp_path: Path, usual_ports_taken: None) -> Iterator[Start]:
     def start(*command: str, path: str = os.environ["PATH"], **variables: object) -> Shown:
         variables = {"DEMO_MARK": tmp_path, "TMPDIR": tmp_path / "tmp", **variables, "PATH": path}
         process = subprocess.Popen(
-            [sys.executable, "-c", WITH_CTRL_C, sys.executable, *command],
+            [sys.executable, "-c", AS_IN_A_TERMINAL, sys.executable, *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -146,6 +156,7 @@ def test_a_worker_is_killed_and_comes_back(start: Start, tmp_path: Path, empty_p
     assert ports.isdisjoint(USUAL_PORTS)
     demo.says("Not on the PATH, so no alerts are delivered: prometheus-alertmanager, prometheus")
     demo.says("On Debian: apt-get install --no-install-recommends prometheus-alertmanager prometheus")
+    demo.says(r"pip install 'heartbeat-exporter\[worker\]'")
     demo.says(r"Either is started again after 2 s\. Ctrl-C ends everything\.")
 
     os.kill(int(demo.says(r"Kill a worker:  kill -9 (\d+) +\(Worker 1: lost")[1]), signal.SIGKILL)
@@ -229,4 +240,13 @@ def test_without_its_exporter_it_ends(start: Start, tmp_path: Path, empty_path: 
     assert demo.wait() == 1
     demo.says(r"^heartbeat-exporter: exporter ended; it said:$")
     demo.says("Worker 4: connected -> alive")
+    assert nothing_is_left(tmp_path, demo)
+
+
+def test_a_worker_that_does_not_start_is_quoted(start: Start, tmp_path: Path, empty_path: str) -> None:
+    """As any program of the demo is, and the rest is ended."""
+    demo = start("-m", "exporter", "demo", path=empty_path, WORKER_LEAVE_ON_SHUTDOWN="perhaps")
+    demo.says(r"^heartbeat-exporter: Worker 1 did not come alive; it said:$")
+    demo.says(r"^WORKER_LEAVE_ON_SHUTDOWN=perhaps: ")
+    assert demo.wait() == 1
     assert nothing_is_left(tmp_path, demo)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -71,6 +73,19 @@ def test_ctrl_c_is_an_orderly_end(tmp_path: Path) -> None:
     """SIGINT ends it as SIGTERM does."""
     with exporter(tmp_path) as serving:
         assert serving.end(signal.SIGINT) == 0
+        assert serving.complaints() == []
+        assert "Application shutdown complete." in serving.said("info")
+
+
+def test_head_is_get_without_a_body(tmp_path: Path) -> None:
+    """As health checks of load balancers ask; the headers are those of GET."""
+    with exporter(tmp_path) as serving:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", serving.port)) as connection:
+            for path in ("/", "/health/ready", "/metrics", "/workers"):
+                connection.request("HEAD", path)
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()) == (200, b"")
+                assert int(answer.headers["Content-Length"]) > 0
         assert serving.complaints() == []
 
 

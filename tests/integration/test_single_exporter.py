@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -111,3 +112,28 @@ def test_a_lost_lease_ends_the_exporter_in_one_sentence(tmp_path: Path, by: str,
         assert len(serving.complaints()) == 1
         assert "is in use by another exporter (pid 7 on elsewhere)" in serving.complaints()[0]
         assert "Traceback" not in serving.text()
+
+
+@pytest.mark.parametrize("by", COMMANDS)
+def test_who_waits_for_a_store_can_be_stopped(tmp_path: Path, by: str) -> None:
+    """At once, not when the ten seconds of a lease are over; and that is no failure."""
+    with exporter(tmp_path) as first, ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "second.log").open("w+"))
+        second = stack.enter_context(
+            subprocess.Popen(
+                command(by, free_port()),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment(LOG_FORMAT="json", SQLITE_PATH=tmp_path / "registry.db"),
+                cwd=tmp_path,
+            )
+        )
+        stack.callback(second.kill)
+        eventually(lambda: "Waiting for application startup." in Path(log.name).read_text(), within=30)
+        started = time.monotonic()
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(20.0) in (0, -signal.SIGTERM)
+        assert time.monotonic() - started < 5.0
+        lines = [json.loads(line) for line in Path(log.name).read_text().splitlines()]
+        assert [line["event"] for line in lines if line["level"] not in ("info", "warning")] == []
+        first.register("w")
