@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from exporter.store.sqlite import SQLiteStore
 from exporter.telemetry import Operation
 from tests.exporter.store.records import record
 from tests.support.application import running
+from tests.support.clock import FakeClock
 from tests.support.stores import MemoryStore
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +126,20 @@ async def test_a_store_in_use_ends_the_process(
         assert exit_codes == [4]
     (critical,) = [line.getMessage() for line in caplog.records if line.levelname == "CRITICAL"]
     assert critical.startswith("memory is in use by another exporter (pid 7 on elsewhere), and ")
+
+
+async def test_a_start_that_waits_for_a_store_can_be_given_up(exit_codes: list[int]) -> None:
+    """A signal to end is heeded at once, and is no failure; the store is let go."""
+    store, clock = MemoryStore(), FakeClock()
+    store.holder = ANOTHER
+    app = create_app(settings(), clock=clock, store=store)
+    async with AsyncExitStack() as stack:
+        start = asyncio.create_task(stack.enter_async_context(app.router.lifespan_context(app)))
+        await clock.jump(1)
+        assert not start.done()
+        app.state.exporter.stop_judging()
+        await asyncio.wait_for(start, 5)
+    assert (exit_codes, store.closed) == ([], True)
 
 
 async def test_a_lease_that_is_lost_ends_the_process(

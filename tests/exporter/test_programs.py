@@ -81,6 +81,26 @@ def test_a_program_runs_in_its_own_directory(tmp_path: Path) -> None:
     assert program.log.read_text() == f"{tmp_path} 1 {os.environ['HOME']}\n"
 
 
+def test_a_program_finds_this_package_and_what_the_user_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout that is not installed is on no path of Python's own; what PYTHONPATH says comes first."""
+    monkeypatch.setenv("PYTHONPATH", "/first:/second")
+    program = python(tmp_path, "import os; print(os.environ['PYTHONPATH'])")
+    program.start()
+    eventually(lambda: program.ended, within=20)
+    assert program.log.read_text() == f"/first:/second:{Path(__file__).parents[2]}\n"
+
+
+def test_a_program_that_is_not_there_needs_no_end(tmp_path: Path) -> None:
+    """Those that were started before it are ended all the same."""
+    missing = Program("Missing", [str(tmp_path / "missing")], env={}, directory=tmp_path)
+    with pytest.raises(FileNotFoundError), Programs() as started:
+        running = started.start(python(tmp_path, "import time; time.sleep(60)"))
+        started.start(missing)
+    assert (running.ended, missing.ended) == (True, True)
+
+
 def test_waits_until_a_program_answers(tmp_path: Path, page: str) -> None:
     """Only as long as it runs."""
     with Programs() as started:

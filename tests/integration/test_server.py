@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
@@ -15,8 +16,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from tests.support.processes import eventually, free_port
-from tests.support.serving import COMMANDS, Serving, exporter
+from tests.support.processes import eventually, free_port, running
+from tests.support.serving import COMMANDS, Serving, environment, exporter
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,24 @@ def _stored(directory: Path) -> dict[str, str]:
         rows = database.execute("SELECT worker_id, record FROM workers").fetchall()
     database.close()
     return {worker_id: json.loads(record)["status"] for worker_id, record in rows}
+
+
+@pytest.mark.parametrize(
+    ("host", "reached_by"),
+    [("", "127.0.0.1"), *([("", "[::1]"), ("[::1]", "[::1]")] if socket.has_dualstack_ipv6() else [])],
+)
+def test_serves_where_it_is_told(tmp_path: Path, host: str, reached_by: str) -> None:
+    """On every interface if no host is named, IPv6 included."""
+    port = free_port()
+    with running(
+        [sys.executable, "-m", "exporter", "serve", f"--web.listen-address={host}:{port}"],
+        log=tmp_path / "exporter.log",
+        ready=f"http://{reached_by}:{port}/-/ready",
+        env=environment(SQLITE_PATH=tmp_path / "registry.db"),
+        cwd=tmp_path,
+    ) as process:
+        process.terminate()
+        assert process.wait(10.0) == 0
 
 
 def test_ctrl_c_is_an_orderly_end(tmp_path: Path) -> None:
