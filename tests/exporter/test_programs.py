@@ -95,9 +95,10 @@ def test_a_program_finds_this_package_and_what_the_user_set(
 def test_a_program_that_is_not_there_needs_no_end(tmp_path: Path) -> None:
     """Those that were started before it are ended all the same."""
     missing = Program("Missing", [str(tmp_path / "missing")], env={}, directory=tmp_path)
-    with pytest.raises(FileNotFoundError), Programs() as started:
+    with Programs() as started:
         running = started.start(python(tmp_path, "import time; time.sleep(60)"))
-        started.start(missing)
+        with pytest.raises(FileNotFoundError):
+            started.start(missing)
     assert (running.ended, missing.ended) == (True, True)
 
 
