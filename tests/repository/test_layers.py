@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 CORE = ["exporter.core"]
 SHELL = [*CORE, "exporter", "exporter.clock", "exporter.errors", "exporter.settings", "exporter.telemetry"]
-SERVED = [*SHELL, "exporter.monitor", "exporter.recent", "worker_agent.protocol"]
+SERVED = [*SHELL, "exporter.direct", "exporter.monitor", "exporter.recent", "worker_agent.protocol"]
 PARTS = [
     *SERVED,
     "exporter.api",
@@ -38,6 +38,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.telemetry": [*CORE, "exporter"],
     "exporter.recent": CORE,
     "exporter.transition_log": CORE,
+    "exporter.direct": [],
     "exporter.monitor": SHELL,
     "exporter.api": SERVED,
     "exporter.metrics": SERVED,
@@ -45,7 +46,13 @@ LAYERS: dict[str, list[str]] = {
     "exporter.store": SHELL,
     "exporter.app": PARTS,
     "exporter.shipped": [],
-    "exporter.server": ["exporter.errors", "worker_agent.logs", "worker_agent.protocol"],
+    "exporter.websocket": ["exporter.direct", "worker_agent.protocol"],
+    "exporter.server": [
+        "exporter.errors",
+        "exporter.websocket",
+        "worker_agent.logs",
+        "worker_agent.protocol",
+    ],
     "exporter.main": [*PARTS, "exporter.app"],
     "exporter.programs": ["exporter.errors"],
     "exporter.demo": ["exporter.programs", "exporter.shipped"],
@@ -127,8 +134,8 @@ PRIVATE: dict[str, list[str]] = {
     "starlette_prometheus": ["worker_agent.instrumentation"],
     "structlog": ["worker_agent.logs"],
     "typer": ["exporter.cli"],
-    "uvicorn": ["exporter.server", "worker_agent.main"],
-    "websockets": ["worker_agent.client"],
+    "uvicorn": ["exporter.server", "exporter.websocket", "worker_agent.main"],
+    "websockets": ["exporter.websocket", "worker_agent.client"],
 }
 
 
