@@ -158,8 +158,20 @@ STANDING: tuple[Family[Standing], ...] = (
         lambda worker: worker.facts.interval,
         SETTING,
     ),
+    Single(
+        "heartbeat_worker_missed_heartbeats_total",
+        COUNTER,
+        "Heartbeats that should have come between those that came.",
+        lambda worker: worker.counted.missed,
+    ),
+    Single(
+        "heartbeat_worker_restarts_total",
+        COUNTER,
+        "Times a worker came back as a new process.",
+        lambda worker: worker.counted.restarts,
+    ),
 )
-"""Of a worker, and changing with a registration or a change of status only: the text is kept."""
+"""Of a worker, and rarely changing: the text is kept."""
 
 LIVE: tuple[Family[Row], ...] = (
     Single(
@@ -174,18 +186,6 @@ LIVE: tuple[Family[Row], ...] = (
         COUNTER,
         "Heartbeats received from a worker.",
         lambda worker: worker.counted.heartbeats,
-    ),
-    Single(
-        "heartbeat_worker_missed_heartbeats_total",
-        COUNTER,
-        "Heartbeats that should have come between those that came.",
-        lambda worker: worker.counted.missed,
-    ),
-    Single(
-        "heartbeat_worker_restarts_total",
-        COUNTER,
-        "Times a worker came back as a new process.",
-        lambda worker: worker.counted.restarts,
     ),
     Single(
         "heartbeat_worker_up_seconds_total",

@@ -26,7 +26,8 @@ _TEXTS_A_TURN = 50
 _DISMISSALS_A_TURN = 1000
 
 
-_Standing = tuple[Status, Reason, Wall]
+_Standing = tuple[Status, Reason, Wall, int, int]
+"""What the text that is kept depends on besides the facts: status, reason, since, missed, restarts."""
 
 
 class _Kept(NamedTuple):
@@ -79,7 +80,8 @@ class Renderer:
             kept: list[_Kept] = []
             written = 0
             for row in rows:
-                facts, standing = row.facts, (row.status, row.reason, row.since)
+                facts, counted = row.facts, row.counted
+                standing = (row.status, row.reason, row.since, counted.missed, counted.restarts)
                 entry = previous.get(facts.worker_id)
                 # Facts are replaced as a whole: to compare them by value would take longer than to write.
                 if entry is None or entry.facts is not facts or entry.standing != standing:

@@ -32,8 +32,17 @@ class Source(Protocol):
         """How many workers the registry has room for."""
 
 
+class Incidents(Protocol):
+    """The part of what is counted of a worker that grows only when something went wrong."""
+
+    @property
+    def missed(self) -> int: ...
+    @property
+    def restarts(self) -> int: ...
+
+
 class Standing(Protocol):
-    """The part of a `Row` that changes only when a worker registers or changes its status.
+    """The part of a `Row` that rarely changes: with a registration, a change of status, an incident.
 
     The text of metrics that are functions of it is kept from scrape to scrape. Naming the part as a
     type makes the type checker refuse a metric there that would go stale.
@@ -51,3 +60,5 @@ class Standing(Protocol):
     def up(self) -> bool: ...
     @property
     def down_reason(self) -> Reason | None: ...
+    @property
+    def counted(self) -> Incidents: ...

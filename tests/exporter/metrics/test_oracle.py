@@ -102,10 +102,10 @@ class Oracle:
         yield of_workers(gauge, "boot_timestamp_seconds", rows, lambda r: r.facts.started_at)
         yield of_workers(gauge, "timeout_seconds", rows, lambda r: r.facts.timeout)
         yield of_workers(gauge, "interval_seconds", rows, lambda r: r.facts.interval)
-        yield of_workers(gauge, "last_heartbeat_timestamp_seconds", rows, lambda r: r.last_heartbeat)
-        yield of_workers(counter, "heartbeats", rows, lambda r: r.counted.heartbeats)
         yield of_workers(counter, "missed_heartbeats", rows, lambda r: r.counted.missed)
         yield of_workers(counter, "restarts", rows, lambda r: r.counted.restarts)
+        yield of_workers(gauge, "last_heartbeat_timestamp_seconds", rows, lambda r: r.last_heartbeat)
+        yield of_workers(counter, "heartbeats", rows, lambda r: r.counted.heartbeats)
         yield of_workers(counter, "up_seconds", rows, lambda r: r.counted.up / 1e9)
         yield split_workers(
             counter,

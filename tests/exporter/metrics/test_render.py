@@ -119,13 +119,18 @@ SOME_FACTS = [facts(worker_id, name=name) for worker_id in ("w1", "w2", "w3") fo
 
 some_rows = st.lists(
     st.builds(
-        lambda known, status, reason, since, restarts: row()._replace(
-            facts=known, status=status, reason=reason, since=Wall(since), counted=Totals(restarts=restarts)
+        lambda known, status, reason, since, missed, restarts: row()._replace(
+            facts=known,
+            status=status,
+            reason=reason,
+            since=Wall(since),
+            counted=Totals(missed=missed, restarts=restarts),
         ),
         st.sampled_from(SOME_FACTS),
         st.sampled_from([Status.ALIVE, Status.DISCONNECTED]),
         st.sampled_from([Reason.SHUTDOWN, Reason.CONNECTION_LOST]),
         st.sampled_from([1.0, 2.0]),
+        st.integers(0, 1),
         st.integers(0, 1),
     ),
     unique_by=lambda each: each.facts.worker_id,
