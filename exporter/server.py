@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -65,6 +67,7 @@ def serve(app: FastAPI, address: str) -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     gc.set_threshold(*_COLLECT_YOUNG)
+    _open_as_many_files_as_we_may()
     logger.info("Listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])
 
@@ -94,6 +97,16 @@ def listen(address: str) -> socket.socket:
         )
     except OSError as error:
         raise CannotListen(address, _why(error)) from None
+
+
+def _open_as_many_files_as_we_may() -> None:
+    """Each worker is an open file, and the usual limit of 1024 is one that every process may raise.
+
+    It is that low for the sake of select(), which nobody here uses.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # "unlimited" is more than some systems allow
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _why(error: OSError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -150,6 +151,17 @@ def test_the_garbage_collector_lets_the_old_alone(served: uvicorn.Config) -> Non
     young, middle, old = gc.get_threshold()
     assert (young, middle) == (700, 1)
     assert old > 10**6
+
+
+def test_as_many_connections_as_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The soft limit on open files, often 1024, is raised to the hard one."""
+    limits: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (1024, 50_000))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, both: limits.append((what, both)))
+    request.getfixturevalue("served")
+    assert limits == [(resource.RLIMIT_NOFILE, (50_000, 50_000))]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
