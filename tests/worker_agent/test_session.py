@@ -275,7 +275,7 @@ def test_questions_do_not_pile_up() -> None:
         (Close.RESTART, Cause.RESTART, 1.0, Dial(URL)),
         (Close.REPLACED, Cause.REPLACED, 15.0, Register()),
         (Close.FORGOTTEN, Cause.FORGOTTEN, 1.0, Register()),
-        (Close.GOING_AWAY, Cause.CONNECTION_LOST, 1.0, Dial(URL)),
+        (Close.NORMAL, Cause.CONNECTION_LOST, 1.0, Dial(URL)),
         (Close.ABUSE, Cause.CONNECTION_LOST, 1.0, Dial(URL)),
         (1000, Cause.CONNECTION_LOST, 1.0, Dial(URL)),
         (None, Cause.CONNECTION_LOST, 1.0, Dial(URL)),
