@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from tests.support.processes import PACKAGES, find_program, redis_server
 
 REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
-_missing: dict[str, int] = {}
+NOT_INSTALLED = "not installed:"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,18 +31,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     absent = [name for name in (marker.args if marker else ()) if find_program(name) is None]
     if not absent:
         return
-    for name in absent:
-        _missing[PACKAGES[name]] = _missing.get(PACKAGES[name], 0) + 1
-    reason = f"{', '.join(absent)} not installed"
+    reason = f"{NOT_INSTALLED} {', '.join(absent)}"
     if REQUIRE_SERVERS:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _missing:
+    """Made from the reports, because the tests may have run in other processes."""
+    missing: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        _, found, names = str(report.longrepr).partition(NOT_INSTALLED)
+        if found:
+            missing.update({PACKAGES[name] for name in names.strip("') ").split(", ")})
+    if missing:
         terminalreporter.section("tests left out for want of a server")
-        for package, count in sorted(_missing.items()):
+        for package, count in sorted(missing.items()):
             terminalreporter.line(
                 f"{count} tests need {package}: apt-get install --no-install-recommends {package}"
             )
