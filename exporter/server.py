@@ -32,7 +32,8 @@ _COLLECT_YOUNG = (700, 1, 1_000_000_000)
 
 A connection takes some eighty objects that live as long as it does. To look through those of 10,000
 connections stops everything for most of a second, and finds nothing: what is connected with a worker
-goes without it when its connection does (exporter/websocket.py), and so do requests.
+goes without it when its connection does (exporter/websocket.py), and so do requests. From Python 3.14 on the
+collector works in small steps by itself, and these numbers would mean something else.
 """
 
 
@@ -66,7 +67,8 @@ def serve(app: FastAPI, address: str) -> None:
     # Without this a closed terminal would end us at once, with nothing said to the workers.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
-    gc.set_threshold(*_COLLECT_YOUNG)
+    if sys.version_info < (3, 14):
+        gc.set_threshold(*_COLLECT_YOUNG)
     _open_as_many_files_as_we_may()
     logger.info("Listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])

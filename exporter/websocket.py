@@ -62,9 +62,10 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._take = None
-        # Without these two the connection would refer to itself, and somebody would have to find it.
+        # Without these the connection would refer to itself, and somebody would have to find it.
         self.conn.parser.close()
-        if self.handshake_complete and hasattr(self, "scope"):
+        self.conn.parser_exc = None  # its traceback leads back here
+        if hasattr(self, "scope"):
             self.scope["extensions"].pop(EXTENSION, None)
 
     def _subscribe(self, take: Take) -> None:
@@ -130,7 +131,14 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def _pause(self) -> None:
         self._paused = True
         self.transport.pause_reading()
-        self.loop.call_soon(self._go_on)
+        self.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        try:
+            self._go_on()
+        except Exception:
+            self.transport.close()  # as the loop does itself where data_received raises
+            raise
 
     def _resume(self) -> None:
         if self._paused:

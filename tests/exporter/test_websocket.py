@@ -49,6 +49,8 @@ class Application:
 
     def take(self, frame: str) -> str | None:
         self.called.append(frame)
+        if frame == "fail":
+            raise RuntimeError(frame)
         return None if frame == "quiet" else frame
 
 
@@ -182,6 +184,18 @@ async def test_frames_that_wait_for_a_turn_end_with_the_connection(
     assert len(app.called) == FRAMES_A_TURN
 
 
+async def test_an_application_that_fails_in_a_later_turn_loses_its_connection(
+    connection: Connection, app: Application
+) -> None:
+    """As in the turn in which a frame arrives; otherwise nobody would ever read the socket again."""
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+    connection.protocol.data_received(frame(TEXT, b"quiet") * FRAMES_A_TURN + frame(TEXT, b"fail"))
+    await turns()
+    assert connection.transport.closing
+    assert [str(failure["exception"]) for failure in failures] == ["fail"]
+
+
 async def test_a_message_in_fragments_comes_as_a_message(connection: Connection, app: Application) -> None:
     """Put together by the library; a ping in between is answered, and later frames are handed over again."""
     fragments = frame(FIRST_FRAGMENT, b"hel"), frame(PING, b"?"), frame(CONTINUED, b"lo")
@@ -274,7 +288,10 @@ def without_garbage_collector() -> Iterator[None]:
         gc.enable()
 
 
-@pytest.mark.parametrize("said", [b"", frame(TEXT, b"hello")[:4], frame(CLOSE, b"\x03\xe8")])
+@pytest.mark.parametrize(
+    "said",
+    [b"", frame(TEXT, b"hello")[:4], frame(CLOSE, b"\x03\xe8"), frame(TEXT, b"x" * 5000), b"\x81\x02hi"],
+)
 async def test_a_lost_connection_leaves_no_garbage(said: bytes) -> None:
     """It is gone with its last reference, whatever it was in the middle of: nobody collects it later."""
     with without_garbage_collector():
