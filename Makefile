@@ -8,6 +8,9 @@ SERVERS := redis-server prometheus prometheus-alertmanager
 # no process is left with several of those at the end.
 PARALLEL := -n 4 --maxschedchunk 1
 
+# A virtual environment that was made half is none.
+.DELETE_ON_ERROR:
+
 .PHONY: help demo test unit bench lint format docs clean
 
 help: ## Show this
