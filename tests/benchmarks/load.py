@@ -252,6 +252,14 @@ async def run(plan: Plan) -> None:
     await obey(load)
 
 
+def _keep_out_of_the_way() -> None:
+    """Keep to one CPU, and give way even there: a fleet does not run on the exporter's machine."""
+    os.nice(5)
+    cpus = os.sched_getaffinity(0)
+    if len(cpus) > 1:
+        os.sched_setaffinity(0, {max(cpus)})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--exporter", required=True, help="host:port")
@@ -263,7 +271,7 @@ def main() -> None:
     given = parser.parse_args()
     host, _, port = given.exporter.rpartition(":")
     plan = Plan(host, int(port), given.workers, given.groups, given.interval, given.rate, given.quiet)
-    os.nice(5)  # where CPUs are few, the load gives way to what is measured
+    _keep_out_of_the_way()
     uvloop.run(run(plan))
 
 
