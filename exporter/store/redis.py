@@ -89,7 +89,7 @@ class RedisStore:
     async def open(self) -> None:
         """Redis may be away; only an address that makes no sense is an error."""
         try:
-            self._pool.make_connection()  # type: ignore[no-untyped-call]
+            self._pool.make_connection()
         except (TypeError, ValueError) as error:
             raise StoreError(
                 self.where, Operation.LEASE, f"wrong address: {error}", permanent=True
@@ -167,7 +167,7 @@ class RedisStore:
         return await self._command("EVAL", script, len(keys), *keys, *arguments)
 
     async def _command(self, *words: str | bytes | int) -> Any:
-        return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+        return await self._redis.execute_command(*words)
 
     @contextlib.asynccontextmanager
     async def _translated(self, operation: Operation) -> AsyncIterator[None]:
