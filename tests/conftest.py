@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.processes import PACKAGES, find_program, redis_server
 
 REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
 NOT_INSTALLED = "not installed:"
+
+# How long an example takes says more about the machine than about the program.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(tryfirst=True)
