@@ -13,12 +13,19 @@ docs/protocol.md describes the same for people who write a client in another lan
 from __future__ import annotations
 
 import json
+import re
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 VERSION = 1
 MAX_FRAME = 4096
 """The largest frame either side accepts, in bytes of UTF-8."""
+
+MAX_CHECKS = 32
+"""How many health checks a worker may tell of; with names of full length they still fit a frame."""
+
+MAX_CHECK_NAME = 48
+"""Characters."""
 
 MAX_RECONNECT_DELAY = 15.0
 """The longest an agent waits before it tries again, in seconds; the exporter grants it after a restart."""
@@ -45,6 +52,18 @@ class Flaw(StrEnum):
     SIZE = "size"
 
 
+class CheckState(StrEnum):
+    """What a health check found."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+Checks = tuple[tuple[str, CheckState], ...]
+"""Health checks by name, in the order of the names: what is equal compares equal."""
+
+
 class ProtocolError(ValueError):
     """A frame that is not a message. `flaw` says which way, the text says what was expected."""
 
@@ -57,7 +76,8 @@ class Heartbeat(NamedTuple):
     """A sign of life. A tuple and not a dataclass because it is built for every single frame.
 
     Seconds throughout; `sent_at` is Unix time by the worker's clock and `clock_offset` is how far
-    that clock is ahead of the exporter's. `dropped` names the optional fields that were unusable.
+    that clock is ahead of the exporter's. No `checks`: nothing is said of them; empty: there are none.
+    `dropped` names the optional fields that were unusable, and "checks" once for each unusable check.
     """
 
     seq: int | None = None
@@ -66,6 +86,7 @@ class Heartbeat(NamedTuple):
     rtt: float | None = None
     clock_offset: float | None = None
     loop_lag: float | None = None
+    checks: Checks | None = None
     dropped: tuple[str, ...] = ()
 
 
@@ -94,6 +115,15 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("clock_offset", -_YEAR_5138, _YEAR_5138),
     ("loop_lag", 0.0, _HOUR),
 )
+
+
+_STATES = {state.value: state for state in CheckState}
+_CHECK_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:-]{{0,{MAX_CHECK_NAME - 1}}}")
+
+
+def valid_check_name(name: str) -> bool:
+    """ASCII letters, digits and `_ . : -`, beginning with a letter or a digit, at most `MAX_CHECK_NAME`."""
+    return _CHECK_NAME.fullmatch(name) is not None
 
 
 def _load(frame: str | bytes) -> dict[str, object]:
@@ -144,7 +174,28 @@ def _heartbeat(message: dict[str, object]) -> Heartbeat:
             seconds.append(None)
             dropped = (*dropped, name)
     sent_at, rtt, clock_offset, loop_lag = seconds
-    return Heartbeat(seq, sent_at, ack, rtt, clock_offset, loop_lag, dropped)
+    checks = None
+    if (told := get("checks")) is not None:
+        checks, unusable = _checks(told)
+        dropped += ("checks",) * unusable
+    return Heartbeat(seq, sent_at, ack, rtt, clock_offset, loop_lag, checks, dropped)
+
+
+def _checks(told: object) -> tuple[Checks | None, int]:
+    """The first `MAX_CHECKS` that are usable, and how many are not.
+
+    More than `MAX_CHECKS` + 1 are not told apart: a frame has room for hundreds.
+    """
+    if type(told) is not dict:
+        return None, 1
+    usable: list[tuple[str, CheckState]] = []
+    for name, state in told.items():
+        known = _STATES.get(state) if type(state) is str else None
+        if known is not None and valid_check_name(name):
+            usable.append((name, known))
+            if len(usable) == MAX_CHECKS:
+                break
+    return tuple(sorted(usable)), min(len(told) - len(usable), MAX_CHECKS + 1)
 
 
 def decode_from_exporter(frame: str | bytes) -> Ack | None:
@@ -185,6 +236,8 @@ def encode_heartbeat(beat: Heartbeat) -> str:
         message["clock_offset"] = beat.clock_offset
     if beat.loop_lag is not None:
         message["loop_lag"] = beat.loop_lag
+    if beat.checks is not None:
+        message["checks"] = dict(beat.checks)
     return json.dumps(message, separators=(",", ":"), allow_nan=False)
 
 

@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_agent.protocol import (
+    MAX_CHECK_NAME,
+    MAX_CHECKS,
     MAX_FRAME,
     Ack,
+    CheckState,
     Flaw,
     Goodbye,
     Heartbeat,
@@ -24,10 +27,15 @@ from worker_agent.protocol import (
     encode_ack,
     encode_goodbye,
     encode_heartbeat,
+    valid_check_name,
 )
 
 unix_times = st.floats(0, 1e11, allow_nan=False)
 short_times = st.floats(0, 3600, allow_nan=False)
+check_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,47}", fullmatch=True)
+checks = st.dictionaries(check_names, st.sampled_from(CheckState), max_size=MAX_CHECKS).map(
+    lambda states: tuple(sorted(states.items()))
+)
 heartbeats = st.builds(
     Heartbeat,
     seq=st.none() | st.integers(0, 2**63 - 1),
@@ -36,6 +44,7 @@ heartbeats = st.builds(
     rtt=st.none() | short_times,
     clock_offset=st.none() | st.floats(-1e11, 1e11, allow_nan=False),
     loop_lag=st.none() | short_times,
+    checks=st.none() | checks,
     dropped=st.just(()),
 )
 json_values = st.recursive(
@@ -44,7 +53,10 @@ json_values = st.recursive(
     max_leaves=8,
 )
 field_names = st.sampled_from(
-    ["type", "seq", "sent_at", "ack", "rtt", "clock_offset", "loop_lag", "leave", "received_at", "new"]
+    [
+        *("type", "seq", "sent_at", "ack", "rtt", "clock_offset", "loop_lag", "checks"),
+        *("leave", "received_at", "new"),
+    ]
 )
 kinds = st.sampled_from(["heartbeat", "goodbye", "ack"])
 messages = st.dictionaries(field_names, json_values, max_size=8) | st.builds(
@@ -54,6 +66,7 @@ messages = st.dictionaries(field_names, json_values, max_size=8) | st.builds(
 )
 
 FULL = Heartbeat(seq=7, sent_at=1795161053.5, ack=True, rtt=0.0012, clock_offset=-0.25, loop_lag=0.0003)
+CHECKED = Heartbeat(checks=(("cache", CheckState.DEGRADED), ("db", CheckState.UNHEALTHY)))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +79,8 @@ FULL = Heartbeat(seq=7, sent_at=1795161053.5, ack=True, rtt=0.0012, clock_offset
             '{"type":"heartbeat","seq":7,"sent_at":1795161053.5,"ack":true,"rtt":0.0012,'
             '"clock_offset":-0.25,"loop_lag":0.0003}',
         ),
+        (CHECKED, '{"type":"heartbeat","checks":{"cache":"degraded","db":"unhealthy"}}'),
+        (Heartbeat(checks=()), '{"type":"heartbeat","checks":{}}'),
     ],
 )
 def test_heartbeat_frames(beat: Heartbeat, frame: str) -> None:
@@ -217,6 +232,87 @@ def test_several_bad_fields() -> None:
     assert decode_from_worker(frame) == Heartbeat(
         sent_at=5.0, clock_offset=0.0, dropped=("seq", "ack", "rtt", "loop_lag")
     )
+
+
+def test_as_many_checks_as_may_be_with_the_longest_names() -> None:
+    """They fit a frame together with everything else that a heartbeat can say."""
+    longest = tuple((f"{number:0{MAX_CHECK_NAME}}", CheckState.UNHEALTHY) for number in range(MAX_CHECKS))
+    full = FULL._replace(seq=2**63 - 1, clock_offset=-1795161053.123456, checks=longest)
+    frame = encode_heartbeat(full)
+    assert len(frame) < MAX_FRAME
+    assert decode_from_worker(frame) == full
+
+
+def test_checks_are_sorted_and_their_states_are_members() -> None:
+    """In whatever order they were told, equal checks compare equal."""
+    beat = decode_from_worker('{"type":"heartbeat","checks":{"db":"unhealthy","cache":"degraded"}}')
+    assert beat == CHECKED
+    assert isinstance(beat, Heartbeat)
+    assert beat.checks is not None
+    assert [state for _, state in beat.checks] == [CheckState.DEGRADED, CheckState.UNHEALTHY]
+    assert all(type(state) is CheckState for _, state in beat.checks)
+
+
+@pytest.mark.parametrize("checks", ["[]", '"healthy"', "true", "0", '[["db","healthy"]]'])
+def test_checks_that_are_no_object(checks: str) -> None:
+    """Nothing is said of the checks, and that is one unusable field."""
+    assert decode_from_worker(f'{{"type":"heartbeat","checks":{checks}}}') == Heartbeat(dropped=("checks",))
+
+
+@pytest.mark.parametrize("entry", ['"":"healthy"', '"é":"healthy"', '"db":"Healthy"', '"db":["healthy"]'])
+def test_a_bad_check_costs_itself(entry: str) -> None:
+    """The others of the same heartbeat are kept."""
+    frame = f'{{"type":"heartbeat","checks":{{{entry},"cache":"healthy"}}}}'
+    assert decode_from_worker(frame) == Heartbeat(
+        checks=(("cache", CheckState.HEALTHY),), dropped=("checks",)
+    )
+
+
+def test_more_checks_than_may_be() -> None:
+    """The first that are usable are kept, the others dropped one by one."""
+    told: dict[str, object] = {f"check-{number:02}": "healthy" for number in range(MAX_CHECKS + 3)}
+    beat = decode_from_worker(json.dumps({"type": "heartbeat", "checks": {"bad name": "healthy", **told}}))
+    assert beat == Heartbeat(
+        checks=tuple((f"check-{number:02}", CheckState.HEALTHY) for number in range(MAX_CHECKS)),
+        dropped=("checks",) * 4,
+    )
+
+
+@pytest.mark.parametrize("state", ["healthy", "fine"])
+def test_hundreds_of_checks(state: str) -> None:
+    """However many there are in a frame, no more are reported as dropped than one above the limit."""
+    told = {"type": "heartbeat", "checks": dict.fromkeys(map(str, range(250)), state)}
+    frame = json.dumps(told, separators=(",", ":"))
+    assert len(frame) < MAX_FRAME
+    beat = decode_from_worker(frame)
+    assert isinstance(beat, Heartbeat)
+    assert beat.dropped == ("checks",) * (MAX_CHECKS + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "valid"),
+    [
+        ("db", True),
+        ("orders-db:primary_2.eu", True),
+        ("7", True),
+        ("x" * MAX_CHECK_NAME, True),
+        ("x" * (MAX_CHECK_NAME + 1), False),
+        ("", False),
+        ("-db", False),
+        ("_db", False),
+        ("a b", False),
+        ("db\n", False),
+        ("dé", False),
+        ('d"b', False),
+        ("d/b", False),
+    ],
+)
+def test_names_of_checks(name: str, valid: bool) -> None:
+    """What is valid on one side is valid on the other: both ask the same function."""
+    assert valid_check_name(name) is valid
+    beat = decode_from_worker(json.dumps({"type": "heartbeat", "checks": {name: "healthy"}}))
+    usable = Heartbeat(checks=((name, CheckState.HEALTHY),))
+    assert beat == (usable if valid else Heartbeat(checks=(), dropped=("checks",)))
 
 
 @pytest.mark.parametrize("leave", ["1", '"true"', "null", "[true]"])
