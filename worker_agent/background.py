@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+from worker_agent.threads import in_daemon_thread
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -17,38 +19,15 @@ logger = logging.getLogger(__name__)
 
 
 class DaemonLoop(asyncio.SelectorEventLoop):
-    """Blocking calls (name resolution, registration) run in daemon threads.
-
-    The threads of the standard executor are waited for when the interpreter ends: a name server that
-    does not answer would keep a stopped application alive.
-    """
+    """Blocking calls (name resolution, registration) run in daemon threads: a name server that does not
+    answer would else keep a stopped application alive."""
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
         if executor is not None:
             return super().run_in_executor(executor, func, *args)
-        future: asyncio.Future[T] = self.create_future()
-
-        def settle(settler: Callable[[Any], None], outcome: object) -> None:
-            if not future.done():
-                settler(outcome)
-
-        def report(settler: Callable[[Any], None], outcome: object) -> None:
-            # The loop may be closed: then nobody waits for the outcome.
-            with contextlib.suppress(RuntimeError):
-                self.call_soon_threadsafe(settle, settler, outcome)
-
-        def work() -> None:
-            try:
-                result = func(*args)
-            except Exception as error:
-                report(future.set_exception, error)
-            else:
-                report(future.set_result, result)
-
-        threading.Thread(target=work, name="heartbeat-agent-call", daemon=True).start()
-        return future
+        return in_daemon_thread(self, func, *args)
 
 
 class Background:

@@ -27,6 +27,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from worker_agent.masking import MASK, masked
+
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
     BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
@@ -36,10 +38,8 @@ LogFormat = Annotated[
     BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
 ]
 
-MASK = "****"
 _LONGEST_SECRET = 64 * 1024
 _KUBERNETES_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _shown(model: type[Environment], name: str, value: object) -> str:
     field = model.model_fields.get(name)
     if isinstance(value, _Secret) or (field is not None and _is_secret(field.annotation)):
         return MASK
-    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", str(value))
+    text = masked(str(value))
     shown = text if text.isprintable() and " " not in text else repr(text)
     return shown if len(shown) <= 100 else f"{shown[:97]}..."
 

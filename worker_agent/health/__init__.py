@@ -1,0 +1,36 @@
+"""Health checks: what a worker depends on, looked at all the time.
+
+    from worker_agent.health import HttpCheck, RedisCheck, Result
+
+    agent.health.add(RedisCheck("cache", url="redis://cache", critical=False))
+
+    @agent.health.check("queue-depth", timeout=2)
+    async def queue_depth() -> Result: ...
+
+The names are resolved when they are asked for: a check's library is needed by those who use that check.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worker_agent.health.check import Breaker, Check
+    from worker_agent.health.registry import Health
+    from worker_agent.health.result import Result
+
+__all__ = ["Breaker", "Check", "Health", "Result"]
+
+_HOMES = {
+    "Breaker": "worker_agent.health.check",
+    "Check": "worker_agent.health.check",
+    "Health": "worker_agent.health.registry",
+    "Result": "worker_agent.health.result",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

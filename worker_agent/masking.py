@@ -1,0 +1,21 @@
+"""Keeps passwords out of what people and logs get to see."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "****"
+
+_IN_URL = re.compile(r"(?<=://)([^/@\s:]*):[^/\s]*@")
+_SECRET = r"[\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|signature)[\w.-]*"
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_ASSIGNED = re.compile(rf"(?i)\b({_SECRET})(\s*=\s*)({_QUOTED}|[^\s&;,'\"]+)")
+
+
+def masked(text: str) -> str:
+    """`text` with the passwords of URLs and the values of what is called a secret replaced.
+
+    Both ways in which a connection is commonly written: `redis://user:****@host`, and
+    `host=db password=****` or `?token=****`.
+    """
+    return _ASSIGNED.sub(rf"\1\2{MASK}", _IN_URL.sub(rf"\1:{MASK}@", text))
