@@ -11,7 +11,10 @@ _TERMINATION = (signal.SIGTERM, signal.SIGINT)
 
 
 def on_termination(
-    callback: Callable[[], None], *, last_words: Callable[[], None] | None = None
+    callback: Callable[[], None],
+    *,
+    hold: Callable[[int], bool] = lambda number: False,
+    last_words: Callable[[], None] | None = None,
 ) -> Callable[[], None]:
     """Call `callback` when the process is asked to end, then the handler that was there before.
 
@@ -28,6 +31,8 @@ def on_termination(
         return lambda: None
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if hold(number):
+            return
         callback()
         before = earlier[signal.Signals(number)]
         if callable(before):

@@ -48,6 +48,23 @@ def test_two_in_one_process() -> None:
     restore_second()
 
 
+def test_held_back() -> None:
+    """A signal that is held back reaches nobody until it is sent again and let through."""
+    heard: list[object] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append("server"))
+
+    def hold(number: int) -> bool:
+        heard.append(("held", number))
+        return heard.count(("held", number)) == 1
+
+    restore = on_termination(lambda: heard.append("callback"), hold=hold)
+    signal.raise_signal(signal.SIGTERM)
+    assert heard == [("held", signal.SIGTERM)]
+    signal.raise_signal(signal.SIGTERM)
+    assert heard[1:] == [("held", signal.SIGTERM), "callback", "server"]
+    restore()
+
+
 def test_ignored_stays_ignored() -> None:
     """A process started with SIGINT ignored goes on ignoring it, without a goodbye."""
     heard: list[str] = []
