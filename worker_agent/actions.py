@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
+
+from worker_agent.protocol import Checks
 
 
 class Cause(StrEnum):
@@ -38,6 +41,19 @@ class Refusal:
     status: int | None = None
     retry_after: float | None = None
     """Seconds."""
+
+
+class Readings(NamedTuple):
+    """In: what the application is like at the moment. None: not known, nothing is said of it.
+
+    `loop_lag` is seconds. `checks` are the health checks, an empty tuple when there are none any more.
+    """
+
+    loop_lag: float | None = None
+    checks: Checks | None = None
+
+
+NONE = Readings()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from worker_agent.actions import (
     Dial,
     Finished,
     HangUp,
+    Readings,
     Refusal,
     Register,
     Registration,
@@ -24,7 +25,7 @@ from worker_agent.actions import (
     Send,
 )
 from worker_agent.lag import PROBE_EVERY, LoopLag
-from worker_agent.protocol import MAX_FRAME
+from worker_agent.protocol import MAX_FRAME, Checks
 from worker_agent.registration import USER_AGENT, describe, proxy_for, refused
 from worker_agent.session import Session
 
@@ -58,6 +59,8 @@ class Client:
         session: decides.
         register: posts the registration; blocks, and is called in a thread of its own.
         lag: measures the application's event loop; None when there is none.
+        checks: says how the health checks stand. Called on the loop of `run` and often: it returns what is
+            known, at once, and raises nothing.
     """
 
     def __init__(
@@ -66,11 +69,13 @@ class Client:
         register: Callable[[], Registration | Refusal],
         *,
         lag: LoopLag | None = None,
+        checks: Callable[[], Checks | None] | None = None,
         dial: Dialler = dial,
     ) -> None:
         self._session = session
         self._register = register
         self._lag = lag
+        self._checks = checks
         self._dial = dial
         self._wake = asyncio.Event()
         self._attempt: asyncio.Task[None] | None = None
@@ -84,7 +89,7 @@ class Client:
             finished = False
             while not finished:
                 self._wake.clear()
-                self._session.tick(self._now(), time.time(), self._loop_lag())
+                self._session.tick(self._now(), time.time(), self._readings())
                 finished = await self._carry_out()
                 if not finished:
                     await self._sleep()
@@ -149,7 +154,7 @@ class Client:
             self._connection = connection
             logger.info("connected to %s", url)
             self._last_problem = None
-            self._session.opened(self._now(), time.time(), self._loop_lag())
+            self._session.opened(self._now(), time.time(), self._readings())
             self._wake.set()
             await self._read(connection)
         self._wake.set()
@@ -185,8 +190,11 @@ class Client:
                 self._lag.probe()
             await asyncio.sleep(PROBE_EVERY)
 
-    def _loop_lag(self) -> float | None:
-        return None if self._lag is None else self._lag.worst()
+    def _readings(self) -> Readings:
+        return Readings(
+            loop_lag=None if self._lag is None else self._lag.worst(),
+            checks=None if self._checks is None else self._checks(),
+        )
 
     def _tell(self, retry: Retry) -> None:
         """Once for each new problem; that it is still the same is for those who look closer."""

@@ -19,11 +19,13 @@ from random import uniform as random_uniform
 
 from worker_agent import protocol
 from worker_agent.actions import (
+    NONE,
     Action,
     Cause,
     Dial,
     Finished,
     HangUp,
+    Readings,
     Refusal,
     Register,
     Registration,
@@ -31,7 +33,7 @@ from worker_agent.actions import (
     Send,
 )
 from worker_agent.backoff import MIN_DELAY, Uniform, delays
-from worker_agent.protocol import MAX_RECONNECT_DELAY, Close
+from worker_agent.protocol import MAX_RECONNECT_DELAY, Checks, Close
 from worker_agent.roundtrip import RoundTrips
 from worker_agent.statistics import Statistics
 
@@ -82,6 +84,7 @@ class Session:
         self._was_held_up = False
         self._unanswered = 0
         self._rtt: float | None = None
+        self._told: Checks | None = None
         self._round_trips = RoundTrips()
 
     def actions(self) -> list[Action]:
@@ -95,7 +98,7 @@ class Session:
             return min(self._due, self._answer_due)
         return self._due if self.phase in (Phase.WAITING, Phase.OPEN) else None
 
-    def tick(self, now: float, wall: float, loop_lag: float | None = None) -> None:
+    def tick(self, now: float, wall: float, readings: Readings = NONE) -> None:
         """The time is `now`; calling this too early is harmless."""
         if self.phase is Phase.WAITING and now >= self._due:
             self._attempt()
@@ -103,7 +106,7 @@ class Session:
             if self._answer_due is not None and now >= self._answer_due:
                 self._miss_answer(now)
             if self.phase is Phase.OPEN and now >= self._due:
-                self._beat(now, wall, loop_lag)
+                self._beat(now, wall, readings)
 
     def registered(self, registration: Registration) -> None:
         """The exporter took us in."""
@@ -123,7 +126,7 @@ class Session:
         else:
             self._dial_refused(refusal, now)
 
-    def opened(self, now: float, wall: float, loop_lag: float | None = None) -> None:
+    def opened(self, now: float, wall: float, readings: Readings = NONE) -> None:
         """The WebSocket is open: the first heartbeat goes out at once."""
         if not self._expects(Phase.DIALLING):
             return
@@ -133,10 +136,10 @@ class Session:
         self._due = now
         self._seq = self._last_ask = self._unanswered = 0
         self._asked.clear()
-        self._answer_due = self._rtt = None
+        self._answer_due = self._rtt = self._told = None
         # Another connection may end at another exporter, with another clock.
         self._round_trips = RoundTrips()
-        self._beat(now, wall, loop_lag)
+        self._beat(now, wall, readings)
 
     def frame(self, frame: str | bytes, now: float) -> None:
         """A frame arrived. What is not understood is ignored: the exporter may be newer."""
@@ -237,7 +240,7 @@ class Session:
         # A second of spread: a whole fleet was told the same number at the same moment.
         return Cause.UNAVAILABLE, detail, told + self._uniform(0.0, 1.0)
 
-    def _beat(self, now: float, wall: float, loop_lag: float | None) -> None:
+    def _beat(self, now: float, wall: float, readings: Readings) -> None:
         assert self.registration is not None, "nothing is dialled before it is registered"
         self._seq += 1
         ask = self._answer_due is None and (
@@ -251,6 +254,7 @@ class Session:
         rtt, self._rtt = self._rtt, None
         # An offset is news only together with the round trip it came from.
         offset = None if rtt is None else self._round_trips.clock_offset(now, wall)
+        loop_lag = readings.loop_lag
         beat = protocol.Heartbeat(
             seq=self._seq,
             sent_at=round(wall, 6),
@@ -258,12 +262,20 @@ class Session:
             rtt=None if rtt is None else round(min(rtt, _LONGEST), 6),
             clock_offset=None if offset is None else round(offset, 6),
             loop_lag=None if loop_lag is None else round(min(loop_lag, _LONGEST), 6),
+            checks=self._news(readings.checks),
         )
         self._actions.append(Send(protocol.encode_heartbeat(beat)))
         self.statistics.heartbeats_sent += 1
         interval = self.registration.heartbeat_interval
         # From when it was due, so that the rhythm does not drift; beats slept through are not made up for.
         self._due = self._due + interval if self._due + interval > now else now + interval
+
+    def _news(self, checks: Checks | None) -> Checks | None:
+        """The checks, unless they are what was told last on this connection."""
+        if checks is None or checks == self._told:
+            return None
+        self._told = checks
+        return checks
 
     def _miss_answer(self, now: float) -> None:
         assert self._answer_due is not None, "nobody was asked"

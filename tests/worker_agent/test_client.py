@@ -24,6 +24,8 @@ from tests.worker_agent.fake_exporter import (
 from tests.worker_agent.fast_loop import run_fast
 from worker_agent.actions import Refusal, Registration
 from worker_agent.client import Client
+from worker_agent.lag import LoopLag
+from worker_agent.protocol import Checks, CheckState
 from worker_agent.session import Session
 from worker_agent.statistics import Statistics
 
@@ -34,7 +36,8 @@ LIMIT = 200.0
 class Run:
     """One client on one fake exporter, until something is seen; then stopped."""
 
-    def __init__(self, script: Sequence[Refuse | Behaviour]) -> None:
+    def __init__(self, script: Sequence[Refuse | Behaviour], *, checks: Checks | None = None) -> None:
+        self.checks = checks
         self.exporter = FakeExporter(script)
         self.statistics = Statistics()
         self.registered: list[float] = []
@@ -55,7 +58,8 @@ class Run:
             return Registration("w1", self.exporter.url, heartbeat_interval=5.0, heartbeat_timeout=15.0)
 
         async with self.exporter.running():
-            client = Client(Session(self.statistics, lambda low, high: low), register)
+            session = Session(self.statistics, lambda low, high: low)
+            client = Client(session, register, lag=LoopLag(loop), checks=lambda: self.checks)
             running = asyncio.create_task(client.run())
             deadline = loop.time() + LIMIT
             while not seen(self):
@@ -95,6 +99,26 @@ def test_register_connect_beat_goodbye() -> None:
     assert request.headers["User-Agent"] == "heartbeat-worker"
     assert run.statistics.heartbeats_sent == 3
     assert sum(run.statistics.round_trip_counts) == 1
+
+
+def test_readings() -> None:
+    """Health checks go with the first heartbeat and with one after a change, the loop's lag with each."""
+    run = Run([answer], checks=(("db", CheckState.HEALTHY),))
+
+    def seen(run: Run) -> bool:
+        frames = run.exporter.frames[0] if run.exporter.frames else []
+        if len(frames) >= 2:
+            run.checks = (("db", CheckState.UNHEALTHY),)
+        return bool(frames) and "checks" in frames[-1] and len(frames) > 1
+
+    run.until(seen)
+    beats = [frame for frame in run.exporter.frames[0] if frame["type"] == "heartbeat"]
+    assert [frame["checks"] for frame in beats if "checks" in frame] == [
+        {"db": "healthy"},
+        {"db": "unhealthy"},
+    ]
+    assert "checks" in beats[0]
+    assert all("loop_lag" in frame for frame in beats[1:])
 
 
 @pytest.mark.parametrize("step", [close(1000), close(1012), close(4004), abort, Refuse(500), Refuse(404)])

@@ -11,18 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker_agent.actions import (
+    NONE,
     Action,
     Cause,
     Dial,
     Finished,
     HangUp,
+    Readings,
     Refusal,
     Register,
     Registration,
     Retry,
     Send,
 )
-from worker_agent.protocol import Ack, Close, encode_ack
+from worker_agent.protocol import Ack, Checks, CheckState, Close, encode_ack
 from worker_agent.session import Phase, Session
 from worker_agent.statistics import Statistics
 
@@ -49,8 +51,8 @@ class Driver:
     def wall(self) -> float:
         return WALL + self.now
 
-    def tick(self, loop_lag: float | None = None) -> list[Action]:
-        self.session.tick(self.now, self.wall, loop_lag)
+    def tick(self, readings: Readings = NONE) -> list[Action]:
+        self.session.tick(self.now, self.wall, readings)
         return self.session.actions()
 
     def go(self, until: float) -> list[tuple[float, Action]]:
@@ -73,8 +75,8 @@ class Driver:
         assert self.register() == [Dial(self.answer.websocket_url)]
         return self.reopen()
 
-    def reopen(self) -> list[Action]:
-        self.session.opened(self.now, self.wall)
+    def reopen(self, readings: Readings = NONE) -> list[Action]:
+        self.session.opened(self.now, self.wall, readings)
         return self.session.actions()
 
     def refuse(self, status: int | None = None, retry_after: float | None = None) -> list[Action]:
@@ -169,7 +171,7 @@ def test_measurements_are_news_once() -> None:
     driver.open()
     driver.answer_beat(1, took=0.02)
     driver.now = 105.0
-    [second] = driver.tick(loop_lag=0.1234567)
+    [second] = driver.tick(Readings(loop_lag=0.1234567))
     assert beat(second) == {
         "seq": 2,
         "sent_at": 1795000105.0,
@@ -178,10 +180,47 @@ def test_measurements_are_news_once() -> None:
         "loop_lag": 0.123457,
     }
     driver.now = 110.0
-    [third] = driver.tick(loop_lag=7200.0)
+    [third] = driver.tick(Readings(loop_lag=7200.0))
     assert beat(third) == {"seq": 3, "sent_at": 1795000110.0, "loop_lag": 3600.0}
     statistics = driver.session.statistics
     assert (sum(statistics.round_trip_counts), statistics.round_trip_sum) == (1, pytest.approx(0.02))
+
+
+def test_checks_are_told_when_they_differ() -> None:
+    """The first heartbeat has them, and after it each that follows a change; saying nothing is none."""
+    well: Checks = (("cache", CheckState.HEALTHY), ("db", CheckState.HEALTHY))
+    ill: Checks = (("cache", CheckState.HEALTHY), ("db", CheckState.UNHEALTHY))
+    driver = Driver()
+    driver.register()
+    actions = driver.reopen(Readings(checks=well))
+    driver.answer_beat(1)
+    for checks in (well, tuple(well), None, ill, None, ill, (), ()):
+        driver.now += 5.0
+        actions += driver.tick(Readings(checks=checks))
+        driver.answer_beat(driver.session.statistics.heartbeats_sent)
+    assert [beat(action).get("checks") for action in actions] == [
+        {"cache": "healthy", "db": "healthy"},
+        None,
+        None,
+        None,
+        {"cache": "healthy", "db": "unhealthy"},
+        None,
+        None,
+        {},
+        None,
+    ]
+
+
+def test_checks_are_told_again_on_another_connection() -> None:
+    """Whoever is at its other end may never have heard of them."""
+    readings = Readings(checks=(("db", CheckState.HEALTHY),))
+    driver = Driver()
+    driver.register()
+    driver.reopen(readings)
+    driver.close(None)
+    driver.go(driver.now + 1.0)
+    [first] = driver.reopen(readings)
+    assert beat(first)["checks"] == {"db": "healthy"}
 
 
 @pytest.mark.parametrize(
