@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from .model import Connection, Facts, Record, WorkerId
+from .model import Checks, Connection, Facts, Record, WorkerId
 
 
 class Report(Protocol):
-    """What a heartbeat may say, in seconds; None where it said nothing."""
+    """What a heartbeat may say, times in seconds; None where it said nothing."""
 
     @property
     def sent_at(self) -> float | None: ...
@@ -19,6 +19,8 @@ class Report(Protocol):
     def clock_offset(self) -> float | None: ...
     @property
     def loop_lag(self) -> float | None: ...
+    @property
+    def checks(self) -> Checks | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,7 @@ class Fleet:
         worker = self._known(event.worker_id)
         self._drop_socket(worker, Cause.REPLACED)
         worker.connection = event.connection
+        worker.checks = ()
         self._seen(worker, now)
         self._apply(worker, Trigger.CONNECT, now)
         self._grant(worker, now.mono + worker.timeout)
@@ -303,6 +304,8 @@ class Fleet:
             worker.round_trip = report.rtt
         if report.loop_lag is not None:
             worker.loop_lag = report.loop_lag
+        if report.checks is not None:
+            worker.checks = report.checks
         if report.clock_offset is not None:
             worker.clock_offset, worker.offset_at = report.clock_offset, now.mono
         if report.sent_at is None or worker.clock_offset is None or worker.offset_at is None:

@@ -86,6 +86,10 @@ class Facts:
     labels: tuple[tuple[str, str], ...] = ()
 
 
+Checks = tuple[tuple[str, str], ...]
+"""What a worker's health checks found, as it said: names with states, in the order of the names."""
+
+
 class Transition(NamedTuple):
     """One change of status. `before` is None for a new worker, `after` for a forgotten one."""
 
@@ -148,7 +152,8 @@ class Row(NamedTuple):
     """A worker at one instant, for metrics, API, page and store. Immutable: safe to keep and to share.
 
     `counted` counts since this process started, `carried` is what earlier ones had counted; `reason`
-    is that of the last change. `clock_offset`, `round_trip` and `loop_lag` are seconds or None.
+    is that of the last change. `clock_offset`, `round_trip` and `loop_lag` are seconds or None, and
+    `checks` are empty unless the worker is up and has some.
     """
 
     facts: Facts
@@ -163,6 +168,7 @@ class Row(NamedTuple):
     clock_offset: float | None
     round_trip: float | None
     loop_lag: float | None
+    checks: Checks
 
     @property
     def up(self) -> bool:
@@ -197,6 +203,7 @@ class Worker:
 
     __slots__ = (
         "carried",
+        "checks",
         "clock_offset",
         "connection",
         "deadline",
@@ -242,6 +249,8 @@ class Worker:
         self.carried = NOTHING
         self.remembered = False  # whether what a store remembers is in here
         self.history: tuple[Transition, ...] = ()
+        # As told last on the connection. A worker that was only late goes on without telling them again.
+        self.checks: Checks = ()
         self.forget_measurements()
         self.learn(facts)
 
@@ -282,4 +291,5 @@ class Worker:
             self.clock_offset,
             self.round_trip,
             self.loop_lag,
+            self.checks if self.status in UP else (),
         )

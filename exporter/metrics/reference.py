@@ -119,6 +119,7 @@ def _example() -> str:
         clock_offset=-0.00042,
         round_trip=0.00131,
         loop_lag=0.000215,
+        checks=(),
     )
     labels = (label_text(WORKER_LABELS, (facts.worker_id, facts.name, facts.group)),)
     standing = "".join([family.lines(labels, (worker,)) for family in STANDING])

@@ -153,6 +153,7 @@ class NaiveFleet:
     def connect(self, worker: NaiveWorker, connection: int, now: Now) -> None:
         self.hang_up(worker, Cause.REPLACED)
         worker.socket = connection
+        worker.sockets.append(connection)
         self.sign_of_life(worker, now)
         was_not_responding = worker.status is Status.NOT_RESPONDING
         if worker.status in (Status.REGISTERED, Status.DISCONNECTED, Status.NOT_RESPONDING):
@@ -184,6 +185,8 @@ class NaiveFleet:
             worker.round_trip = report.rtt
         if report.loop_lag is not None:
             worker.loop_lag = report.loop_lag
+        if report.checks is not None:
+            worker.checks.append((worker.sockets[-1], report.checks))
         if report.clock_offset is not None:
             worker.offset = (report.clock_offset, now.mono)
         if report.sent_at is None or worker.offset is None or now.mono - worker.offset[1] > 60 * SECOND:

@@ -13,7 +13,19 @@ from exporter.core.groups import (
     HistogramRow,
 )
 from exporter.core.lifecycle import POSSIBLE_CHANGES
-from exporter.core.model import NOTHING, SECOND, Facts, Now, Reason, Row, Status, Totals, Transition, Wall
+from exporter.core.model import (
+    NOTHING,
+    SECOND,
+    Checks,
+    Facts,
+    Now,
+    Reason,
+    Row,
+    Status,
+    Totals,
+    Transition,
+    Wall,
+)
 
 
 @dataclass
@@ -41,6 +53,8 @@ class NaiveWorker:
     offset: tuple[float, int] | None = None
     round_trip: float | None = None
     loop_lag: float | None = None
+    sockets: list[int] = field(default_factory=list)  # all that it ever had
+    checks: list[tuple[int, Checks]] = field(default_factory=list)  # each with the socket it was told on
 
     @property
     def id(self) -> str:
@@ -53,6 +67,12 @@ class NaiveWorker:
     @property
     def down(self) -> bool:
         return self.status in (Status.DISCONNECTED, Status.NOT_RESPONDING)
+
+    @property
+    def told_checks(self) -> Checks:
+        """The last of what was told on the last socket."""
+        told = [checks for socket, checks in self.checks if socket in self.sockets[-1:]]
+        return told[-1] if told else ()
 
     @property
     def due_at(self) -> int:
@@ -83,6 +103,7 @@ class NaiveWorker:
             clock_offset=self.offset[0] if self.offset else None,
             round_trip=self.round_trip,
             loop_lag=self.loop_lag,
+            checks=self.told_checks if self.status is Status.ALIVE else (),
         )
 
 

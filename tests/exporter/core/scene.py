@@ -22,6 +22,7 @@ from exporter.core.groups import GroupRow
 from exporter.core.model import (
     NOTHING,
     SECOND,
+    Checks,
     Connection,
     Facts,
     Mono,
@@ -39,12 +40,13 @@ from tests.support.clock import FakeClock
 
 @dataclass(frozen=True)
 class Report:
-    """What a heartbeat says, in seconds."""
+    """What a heartbeat says, times in seconds."""
 
     sent_at: float | None = None
     rtt: float | None = None
     clock_offset: float | None = None
     loop_lag: float | None = None
+    checks: Checks | None = None
 
 
 def facts(worker_id: str = "w", **told: Any) -> Facts:
@@ -94,7 +96,7 @@ class Scene:
     def connect(self, connection: int = 1, worker_id: str = "w") -> list[str]:
         return self.happen(Connect(WorkerId(worker_id), Connection(connection)))
 
-    def beat(self, connection: int = 1, worker_id: str = "w", **report: float) -> list[str]:
+    def beat(self, connection: int = 1, worker_id: str = "w", **report: Any) -> list[str]:
         return self.happen(Beat(WorkerId(worker_id), Connection(connection), Report(**report)))
 
     def goodbye(self, connection: int = 1, worker_id: str = "w", *, leave: bool = False) -> list[str]:

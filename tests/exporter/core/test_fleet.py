@@ -18,7 +18,7 @@ def test_a_life_in_full() -> None:
     scene.register()
     scene.wait(1)
     scene.connect()
-    scene.beat(rtt=0.01, clock_offset=0.5, loop_lag=0.002)
+    scene.beat(rtt=0.01, clock_offset=0.5, loop_lag=0.002, checks=(("db", "healthy"),))
     scene.wait(1)
     scene.beat()
     scene.wait(1)
@@ -43,6 +43,7 @@ def test_a_life_in_full() -> None:
         clock_offset=None,
         round_trip=None,
         loop_lag=None,
+        checks=(),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.core.model import SECOND, Reason, Totals
+from exporter.core.model import SECOND, Reason, Status, Totals
 from tests.exporter.core.scene import Scene
 
 
@@ -135,12 +135,62 @@ def test_measurements_stay_until_others_come() -> None:
     assert (row.round_trip, row.clock_offset, row.loop_lag) == (0.02, 0.5, 0.002)
 
 
+def test_checks_are_replaced_as_a_whole() -> None:
+    """A beat that names checks names all of them; one that does not changes none."""
+    scene = Scene()
+    scene.alive()
+    assert scene.row().checks == ()
+    both = (("cache", "healthy"), ("db", "degraded"))
+    scene.beat(checks=both)
+    scene.beat()
+    assert scene.row().checks == both
+    scene.beat(checks=(("db", "unhealthy"),))
+    assert scene.row().checks == (("db", "unhealthy"),)
+    scene.beat(checks=())
+    assert scene.row().checks == ()
+
+
+def test_the_first_beat_may_have_checks() -> None:
+    """Coming alive by it does not lose them."""
+    scene = Scene()
+    scene.register()
+    scene.connect()
+    scene.beat(checks=(("db", "healthy"),))
+    assert (scene.row().status, scene.row().checks) == (Status.ALIVE, (("db", "healthy"),))
+
+
+def test_checks_of_a_worker_that_timed_out() -> None:
+    """None are shown; if it goes on over the same connection they stand, as it will not repeat them."""
+    scene = Scene()
+    scene.alive()
+    scene.beat(checks=(("db", "healthy"),))
+    scene.after(3)
+    assert (scene.row().status, scene.row().checks) == (Status.NOT_RESPONDING, ())
+    scene.beat()
+    assert (scene.row().status, scene.row().checks) == (Status.ALIVE, (("db", "healthy"),))
+
+
+@pytest.mark.parametrize("seconds", [0, 3], ids=["alive", "timed out"])
+def test_checks_are_of_a_connection(seconds: float) -> None:
+    """Whoever comes on another one may have others or none, and says so itself."""
+    scene = Scene()
+    scene.alive()
+    scene.beat(checks=(("db", "unhealthy"),))
+    scene.after(seconds)
+    scene.connect(2)
+    assert scene.row().checks == ()
+    scene.beat(2)
+    assert (scene.row().status, scene.row().checks) == (Status.ALIVE, ())
+    scene.beat(2, checks=(("db", "healthy"),))
+    assert scene.row().checks == (("db", "healthy"),)
+
+
 @pytest.mark.parametrize("ends", ["close", "restart"])
 def test_measurements_are_of_the_living(ends: str) -> None:
     """Whoever is no longer alive has no measurements, and no offset of theirs is used later."""
     scene = Scene()
     scene.alive(boot_id="one")
-    scene.beat(rtt=0.01, clock_offset=0.5, loop_lag=0.002)
+    scene.beat(rtt=0.01, clock_offset=0.5, loop_lag=0.002, checks=(("db", "healthy"),))
     if ends == "restart":
         scene.stall(2)
     scene.close()
@@ -149,4 +199,5 @@ def test_measurements_are_of_the_living(ends: str) -> None:
     assert (row.round_trip, row.clock_offset, row.loop_lag) == (None, None, None)
     scene.connect(2)
     scene.beat(2, sent_at=scene.wall)
+    assert scene.row().checks == ()
     assert sum(scene.group().latency.counts) == 0

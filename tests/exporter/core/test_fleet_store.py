@@ -119,6 +119,7 @@ def test_a_restored_worker_in_full() -> None:
         clock_offset=None,
         round_trip=None,
         loop_lag=None,
+        checks=(),
     )
     assert dict(scene.group().workers)[Status.ALIVE] == 1
     assert dict(scene.group().registrations) == {"new": 0, "returning": 0}

@@ -103,6 +103,7 @@ def test_a_new_worker() -> None:
         clock_offset=None,
         round_trip=None,
         loop_lag=None,
+        checks=(),
     )
 
 

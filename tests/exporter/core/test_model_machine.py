@@ -18,7 +18,19 @@ from hypothesis.stateful import (
 from exporter.core.events import Beat, Close, Connect, Delete, Event, Goodbye, Register, Restore, Stall
 from exporter.core.fleet import Fleet, RegistryFull, Rules, TooManyGroups, UnknownWorker
 from exporter.core.lifecycle import REASONS
-from exporter.core.model import SECOND, Connection, Mono, Now, Reason, Record, Status, Totals, Wall, WorkerId
+from exporter.core.model import (
+    SECOND,
+    Checks,
+    Connection,
+    Mono,
+    Now,
+    Reason,
+    Record,
+    Status,
+    Totals,
+    Wall,
+    WorkerId,
+)
 from tests.exporter.core.naive_fleet import NaiveFleet
 from tests.exporter.core.scene import Report, facts, record
 
@@ -43,6 +55,9 @@ moments = st.sampled_from([1, 8, 11, 12, 13, 16, 20, 24, 32])
 whiles = moments | st.sampled_from([0, 40, 56, 80, 240, 480, 500])
 eighths = st.none() | st.integers(-8, 8).map(lambda n: n / 8)
 latencies = st.none() | st.sampled_from([-0.125, 0.0, 0.5, 3.0, 3.125, 5.0])
+checks = st.none() | st.sampled_from(
+    [(), (("db", "healthy"),), (("db", "unhealthy"),), (("cache", "degraded"), ("db", "healthy"))]
+)
 which = st.integers(0, 5)
 rarely = st.sampled_from([False, False, False, False, True])
 possible = st.sampled_from([(status, reason) for status in Status for reason in sorted(REASONS[status])])
@@ -104,15 +119,21 @@ class Traces(RuleBasedStateMachine):
         self.connect_whoever(self.naive.workers[which % len(self.naive.workers)].id)
 
     @precondition(lambda self: self.open_sockets)
-    @rule(which=which, latency=latencies, offset=eighths, rtt=eighths, lag=eighths)
+    @rule(which=which, latency=latencies, offset=eighths, rtt=eighths, lag=eighths, checks=checks)
     def beat(
-        self, which: int, latency: float | None, offset: float | None, rtt: float | None, lag: float | None
+        self,
+        which: int,
+        latency: float | None,
+        offset: float | None,
+        rtt: float | None,
+        lag: float | None,
+        checks: Checks | None,
     ) -> None:
         worker_id, connection = self.open_sockets[which % len(self.open_sockets)]
         known = self.naive.known(worker_id).offset
         ahead = offset if offset is not None else known[0] if known else 0.0
         sent_at = None if latency is None else self.wall + ahead - latency
-        self.happen(Beat(worker_id, connection, Report(sent_at, rtt, offset, lag)))
+        self.happen(Beat(worker_id, connection, Report(sent_at, rtt, offset, lag, checks)))
 
     @precondition(lambda self: self.open_sockets)
     @rule(times=st.integers(1, 4), pause=moments, which=which)

@@ -102,6 +102,7 @@ def row(worker_id: str = "w1", *, about: dict[str, Any] | None = None, **changes
         clock_offset=None,
         round_trip=None,
         loop_lag=None,
+        checks=(),
     )
     return given._replace(**changes)
 
