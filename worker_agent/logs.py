@@ -1,18 +1,35 @@
-"""One log format for everything a program says, its own lines and those of its libraries.
+"""One log format for everything a process says: its own lines and those of its libraries.
 
-Modules log through `logging.getLogger(__name__)`. Only a program calls `configure`; a library that is
-imported into somebody's application leaves their logging alone.
+Modules log through `logging.getLogger(__name__)` and hand over what can be filtered by as `extra`. Only a
+program calls `configure`, or an application that wants its logs to look the same: imported as a library,
+nothing here touches anybody's logging. docs/logging.md lists fields, components and events.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import Processor, WrappedLogger
+
+COMPONENTS: Mapping[str, str] = {
+    "exporter": "manager",
+    "exporter.store": "store",
+    "worker_agent": "agent",
+    "worker_agent.health": "health",
+    "worker_agent.main": "worker",
+    "uvicorn": "server",
+    "websockets": "websocket",
+}
+"""Who speaks, by the name of the logger, of which the longest prefix counts; see `component`."""
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # These bring handlers of their own when a server was started before us; the root has ours.
 _SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
@@ -20,20 +37,38 @@ _SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 # At DEBUG these write a line for each frame, header or selector, around ours that say the same.
 _WORDY_LOGGERS = (*_SERVER_LOGGERS, "websockets", "asyncio")
 
+# What a record has besides `extra`. Uvicorn repeats its message with terminal colours, and websockets
+# attaches the whole connection.
+_NO_FIELDS = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "color_message", "websocket"}
+
+# Not to be had as a field: what every line begins with, one of them also under its name on the console.
+_TAKEN = ("time", "level", "component", "event", "logger")
+
+_NO_KEY = re.compile(r"[\s=\"]+")
+
+Line = MutableMapping[str, Any]
+
 
 def configure(level: str = "INFO", format: str = "console", *, stream: TextIO | None = None) -> None:
-    """Send all log lines of this process to `stream` (default: standard error).
+    """Send all log lines of this process to `stream` (default: standard error), in one format.
+
+    Replaces the handlers of the root logger and of uvicorn's.
 
     Args:
         level: DEBUG, INFO, WARNING, ERROR or CRITICAL.
         format: console (for people; coloured on a terminal), logfmt or json (one object in a line).
+
+    Raises:
+        ValueError: no such level, or no such format; nothing is changed.
     """
     out = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(out)
-    handler.setFormatter(_formatter(format, colors=out.isatty()))
+    handler.setFormatter(formatter(format, colors=out.isatty()))
+    if level.upper() not in _LEVELS:
+        raise ValueError(f"level={level}: must be {_one_of(_LEVELS)}")
     root = logging.getLogger()
+    root.setLevel(level.upper())
     root.handlers[:] = [handler]
-    root.setLevel(level)
     for name in _SERVER_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -42,36 +77,89 @@ def configure(level: str = "INFO", format: str = "console", *, stream: TextIO | 
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
 
 
-def _formatter(format: str, *, colors: bool) -> structlog.stdlib.ProcessorFormatter:
-    shared: list[Processor] = [
-        structlog.stdlib.ExtraAdder(),
-        _drop_duplicates,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-    ]
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_RENDERERS[format](colors)],
-    )
+def formatter(format: str = "console", *, colors: bool = False) -> logging.Formatter:
+    """For a handler of one's own: `{"()": "worker_agent.logs.formatter", "format": "json"}` in a dictConfig.
+
+    Raises:
+        ValueError: no such format.
+    """
+    if format not in _RENDERERS:
+        raise ValueError(f"format={format}: must be {_one_of(_RENDERERS)}")
+    return structlog.stdlib.ProcessorFormatter(processors=[_arrange, *_RENDERERS[format](colors)])
+
+
+def _one_of(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
+@cache
+def component(logger: str) -> str:
+    """Who speaks through the logger of this name; where COMPONENTS does not say, its first part."""
+    prefix = logger
+    while prefix:
+        if prefix in COMPONENTS:
+            return COMPONENTS[prefix]
+        prefix = prefix.rpartition(".")[0]
+    return logger.partition(".")[0]
+
+
+def _arrange(logger: WrappedLogger, method: str, event: Line) -> Line:
+    """What every line has comes first; a field that is called the same gets an underscore."""
+    record: logging.LogRecord = event.pop("_record")
+    line = {
+        "time": _utc(record.created),
+        "level": record.levelname.lower(),
+        "component": component(record.name),
+        "event": str(event.pop("event", "")).strip(),
+    }
+    del event["_from_structlog"]
+    for name, value in (*_extra(record).items(), *event.items()):
+        line[f"{name}_" if name in _TAKEN else name] = value
+    if "stack_info" in line:
+        line["stack"] = line.pop("stack_info")  # as structlog calls it once it is text
+    return line
+
+
+def _extra(record: logging.LogRecord) -> Line:
+    return {name: value for name, value in record.__dict__.items() if name not in _NO_FIELDS}
+
+
+def _utc(timestamp: float) -> str:
+    """RFC 3339, with milliseconds as the Prometheus family has it."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _console(colors: bool) -> list[Processor]:
     # Tracebacks as Python prints them: with local variables, secrets would reach the log.
     return [
+        _as_logger,
         structlog.dev.ConsoleRenderer(
-            colors=colors, timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
-        )
+            colors=colors,
+            sort_keys=False,
+            timestamp_key="time",
+            exception_formatter=structlog.dev.plain_traceback,
+        ),
     ]
+
+
+def _as_logger(logger: WrappedLogger, method: str, line: Line) -> Line:
+    """The console renderer has a place for who speaks, under this name."""
+    line["logger"] = line.pop("component")
+    return line
 
 
 def _logfmt(colors: bool) -> list[Processor]:
     return [
         structlog.processors.format_exc_info,
-        structlog.processors.LogfmtRenderer(
-            key_order=["time", "level", "logger", "event"], bool_as_flag=False
-        ),
+        _logfmt_keys,
+        structlog.processors.LogfmtRenderer(bool_as_flag=False),
     ]
+
+
+def _logfmt_keys(logger: WrappedLogger, method: str, line: Line) -> Line:
+    """A key that logfmt cannot have must not cost the line."""
+    return {_NO_KEY.sub("_", name) or "_": value for name, value in line.items()}
 
 
 def _json(colors: bool) -> list[Processor]:
@@ -79,12 +167,3 @@ def _json(colors: bool) -> list[Processor]:
 
 
 _RENDERERS = {"console": _console, "logfmt": _logfmt, "json": _json}
-
-
-def _drop_duplicates(
-    logger: WrappedLogger, method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Uvicorn repeats its message with terminal colours in a field; websockets attaches its connection."""
-    event.pop("color_message", None)
-    event.pop("websocket", None)
-    return event

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from exporter.settings import Settings
+from tests.support.logs import put_back
 
 
 @pytest.fixture
@@ -23,14 +23,5 @@ def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def logging_as_found() -> Iterator[None]:
     """A program configures logging for the whole process: put everything back."""
-    names = (None, "uvicorn", "uvicorn.access", "uvicorn.error", "uvicorn.asgi", "websockets", "asyncio")
-    before = [
-        (log, log.level, log.handlers[:], log.filters[:], log.propagate)
-        for log in map(logging.getLogger, names)
-    ]
-    yield
-    for log, level, handlers, filters, propagate in before:
-        log.setLevel(level)
-        log.handlers[:] = handlers
-        log.filters[:] = filters
-        log.propagate = propagate
+    with put_back():
+        yield

@@ -31,7 +31,7 @@ def test_an_application_made_from_the_environment(
     assert app.version == __version__
     assert logging.getLogger().level == logging.WARNING
     logging.getLogger("uvicorn.error").warning("x")
-    assert "level=warning logger=uvicorn.error event=x\n" in capsys.readouterr().err
+    assert "level=warning component=server event=x\n" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

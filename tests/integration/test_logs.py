@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 Line = dict[str, str]
 
-_CONSOLE = re.compile(r"(?P<time>\S+Z) \[(?P<level>\w+) *\] (?P<event>.*?) +\[(?P<logger>[\w.]+)\].*")
+_CONSOLE = re.compile(r"(?P<time>\S+Z) \[(?P<level>\w+) *\] (?P<event>.*?) +\[(?P<component>\w+)\].*")
 
 
 def from_json(line: str) -> Line:
@@ -68,14 +68,14 @@ def test_every_line_is_in_the_chosen_format(tmp_path: Path, by: str, format: str
         lines = [FORMATS[format](line) for line in serving.text().splitlines()]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["time"]) for line in lines)
     assert {line["level"] for line in lines} <= {"debug", "info", "warning"}
-    said = [(line["level"], line["logger"], line["event"]) for line in lines]
+    said = [(line["level"], line["component"], line["event"]) for line in lines]
     for expected in (
-        ("info", "exporter.workers", "W: none -> registered (registered)"),
-        ("debug", "exporter.workers", "W: registered -> connected (connected)"),
-        ("info", "exporter.workers", "W: connected -> alive (heartbeat)"),
-        ("warning", "exporter.workers", "W: alive -> disconnected (connection_lost)"),
-        ("info", "uvicorn.error", "Application startup complete."),
-        ("info", "uvicorn.error", "Application shutdown complete."),
+        ("info", "manager", "W: none -> registered (registered)"),
+        ("debug", "manager", "W: registered -> connected (connected)"),
+        ("info", "manager", "W: connected -> alive (heartbeat)"),
+        ("warning", "manager", "W: alive -> disconnected (connection_lost)"),
+        ("info", "server", "Application startup complete."),
+        ("info", "server", "Application shutdown complete."),
     ):
         assert expected in said
 

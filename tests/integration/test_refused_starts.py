@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, make: Callable[[Path], Path]
     done = run_to_end(tmp_path, by, SQLITE_PATH=path, LOG_FORMAT="logfmt")
     assert done.returncode == 6
     last = done.stderr.splitlines()[-1]
-    assert f'level=critical logger=exporter.app event="SQLite file {path} cannot be opened' in last
+    assert f'level=critical component=manager event="SQLite file {path} cannot be opened' in last
     assert last.endswith(f'{why}"')
     assert "Traceback" not in done.stdout + done.stderr
     assert before == (path.read_bytes() if path.is_file() else None)

@@ -49,7 +49,7 @@ def test_a_second_exporter_is_refused(tmp_path: Path, kind: str) -> None:
             lines = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
             assert process.returncode == STORE_IN_USE
             last = lines[-1]
-            assert (last["level"], last["logger"]) == ("critical", "exporter.app")
+            assert (last["level"], last["component"]) == ("critical", "manager")
             assert last["event"].startswith(
                 f"{where} is in use by another exporter (pid {first.process.pid} on "
             )

@@ -5,25 +5,28 @@ from __future__ import annotations
 import io
 import json
 import logging
+import logging.config
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.logs import put_back
+from tests.worker_agent.fake_exporter import answer, exporter_in_thread
 from worker_agent import logs
 
-NAMES = (None, "uvicorn", "uvicorn.access", "uvicorn.error", "uvicorn.asgi", "websockets", "asyncio")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def logging_as_found() -> Iterator[None]:
     """Configuring is for the whole process: put everything back."""
-    before = [(log, log.level, log.handlers[:], log.propagate) for log in map(logging.getLogger, NAMES)]
-    yield
-    for log, level, handlers, propagate in before:
-        log.setLevel(level)
-        log.handlers[:] = handlers
-        log.propagate = propagate
+    with put_back():
+        yield
 
 
 def written(format: str, level: str = "INFO") -> io.StringIO:
@@ -32,35 +35,88 @@ def written(format: str, level: str = "INFO") -> io.StringIO:
     return stream
 
 
+def timeless(stream: io.StringIO) -> str:
+    """What was written, with T for each time and one space for several."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "T", stream.getvalue())
+    return re.sub(" +", " ", text)
+
+
+def from_json(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
 def test_json() -> None:
-    """A JSON line has time, level, logger, the formatted event and the extra fields, and no more."""
+    """An object has time, level, component and event, in this order, then the fields, and no more."""
     stream = written("json")
     logging.getLogger("exporter.api").info("worker %s up", "w1", extra={"worker_id": "w1", "group": 'a"b'})
-    line = json.loads(stream.getvalue())
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line.pop("time"))
-    assert line == {
-        "level": "info",
-        "logger": "exporter.api",
-        "event": "worker w1 up",
-        "worker_id": "w1",
-        "group": 'a"b',
-    }
+    assert timeless(stream) == (
+        '{"time": "T", "level": "info", "component": "manager", "event": "worker w1 up",'
+        ' "worker_id": "w1", "group": "a\\"b"}\n'
+    )
+
+
+def test_the_time_is_that_of_the_event() -> None:
+    """Of the call, in UTC, however late the line is written."""
+    record = logging.makeLogRecord(
+        {"name": "a", "levelname": "INFO", "msg": "x", "created": 1_790_000_000.25}
+    )
+    assert logs.formatter("logfmt").format(record) == (
+        "time=2026-09-21T14:13:20.250Z level=info component=a event=x"
+    )
 
 
 def test_logfmt() -> None:
-    """A logfmt line begins with time, level, logger and event and quotes what has spaces."""
+    """A line has the same in the same order and quotes what has spaces."""
     stream = written("logfmt")
-    logging.getLogger("a.b").warning("two words", extra={"reason": "timeout", "leave": True})
-    assert re.sub(r"time=\S+", "time=T", stream.getvalue()) == (
-        'time=T level=warning logger=a.b event="two words" reason=timeout leave=true\n'
+    logging.getLogger("a.b").warning("two words", extra={"reason": "timeout", "leave": True, "at": None})
+    assert timeless(stream) == (
+        'time=T level=warning component=a event="two words" reason=timeout leave=true at=\n'
     )
 
 
 def test_console() -> None:
-    """The console format is uncoloured when the stream is no terminal."""
+    """The component comes after the event; no colours when the stream is no terminal."""
     stream = written("console")
-    logging.getLogger("a.b").error("it broke", extra={"worker": "w1"})
-    assert re.fullmatch(r"\S+Z \[error +\] it broke +\[a\.b\] worker=w1\n", stream.getvalue())
+    logging.getLogger("worker_agent.client").error("it broke", extra={"worker": "W 1", "code": 1})
+    assert timeless(stream) == "T [error ] it broke [agent] worker='W 1' code=1\n"
+
+
+def test_colours() -> None:
+    """A terminal gets them, and the same text."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    logs.configure("INFO", "console", stream=stream)
+    logging.getLogger("a").info("it works")
+    plain = io.StringIO(re.sub("\x1b\\[[0-9;]*m", "", stream.getvalue()))
+    assert plain.getvalue() != stream.getvalue()
+    assert timeless(plain) == "T [info ] it works [a]\n"
+
+
+@pytest.mark.parametrize(
+    ("logger", "speaker"),
+    [
+        ("exporter", "manager"),
+        ("exporter.api.heartbeat", "manager"),
+        ("exporter.store.journal", "store"),
+        ("exporter.storekeeper", "manager"),
+        ("worker_agent.client", "agent"),
+        ("worker_agent.health.runner", "health"),
+        ("worker_agent.main", "worker"),
+        ("uvicorn.error", "server"),
+        ("websockets.client", "websocket"),
+        ("asyncio", "asyncio"),
+        ("orders.api.routes", "orders"),
+        ("__main__", "__main__"),
+        ("root", "root"),
+    ],
+)
+def test_components(logger: str, speaker: str) -> None:
+    """Whole parts of a logger's name count, the longest first; an application is called by its own name."""
+    assert logs.component(logger) == speaker
 
 
 @pytest.mark.parametrize("format", ["console", "logfmt", "json"])
@@ -71,9 +127,50 @@ def test_exceptions(format: str) -> None:
     try:
         raise LookupError(f"lost after {len(password)}")
     except LookupError:
-        logging.getLogger("a").exception("failed")
+        logging.getLogger("a").exception("failed\n")
     assert "LookupError: lost after 7" in stream.getvalue()
     assert "hunter2'" not in stream.getvalue()
+    assert len(stream.getvalue().splitlines()) == (5 if format == "console" else 1)
+
+
+def test_a_stack_is_a_field() -> None:
+    """Of a line that asks for it."""
+    stream = written("json")
+    logging.getLogger("a").info("here", stack_info=True)
+    (line,) = from_json(stream)
+    assert set(line) == {"time", "level", "component", "event", "stack"}
+    assert line["stack"].startswith("Stack (most recent call last):\n")
+
+
+def test_fields_lose_nothing_and_replace_nothing() -> None:
+    """A field that is called like what every line has gets an underscore."""
+    stream = written("json")
+    logging.getLogger("a").info(
+        "said", extra={"time": 1, "level": 2, "component": 3, "event": 4, "logger": 5}
+    )
+    assert list(from_json(stream)[0].items())[3:] == [
+        ("event", "said"),
+        *{"time_": 1, "level_": 2, "component_": 3, "event_": 4, "logger_": 5}.items(),
+    ]
+
+
+def test_what_libraries_attach_for_themselves() -> None:
+    """Uvicorn's second, coloured message and websockets' connection are no fields."""
+    stream = written("logfmt")
+    logging.getLogger("uvicorn.error").info("Started [%d]", 7, extra={"color_message": "\x1b[36mStarted"})
+    logging.getLogger("websockets.client").info("closed", extra={"websocket": object()})
+    assert [line.partition("component=")[2] for line in stream.getvalue().splitlines()] == [
+        'server event="Started [7]"',
+        "websocket event=closed",
+    ]
+
+
+@pytest.mark.parametrize("key", ["two words", "a=b", 'a"b', "a\nb"])
+def test_a_key_that_logfmt_cannot_have(key: str) -> None:
+    """It is mended, for the sake of the line."""
+    stream = written("logfmt")
+    logging.getLogger("a").info("x", extra={key: 1})
+    assert re.search(r" event=x (two_words|a_b)=1\n$", stream.getvalue())
 
 
 def test_level() -> None:
@@ -81,13 +178,13 @@ def test_level() -> None:
     stream = written("logfmt", "WARNING")
     logging.getLogger("a").info("quiet")
     assert stream.getvalue() == ""
-    stream = written("logfmt", "DEBUG")
+    stream = written("logfmt", "debug")
     logging.getLogger("websockets.client").debug("> TEXT")
     logging.getLogger("uvicorn.error").debug("< authorization: Bearer 1234")
     logging.getLogger("asyncio").debug("Using selector")
     logging.getLogger("worker_agent.client").debug("heartbeat")
-    assert [line.partition("logger=")[2] for line in stream.getvalue().splitlines()] == [
-        "worker_agent.client event=heartbeat"
+    assert [line.partition("component=")[2] for line in stream.getvalue().splitlines()] == [
+        "agent event=heartbeat"
     ]
 
 
@@ -98,9 +195,9 @@ def test_takes_over_the_server() -> None:
     server.addHandler(logging.StreamHandler(own))
     server.propagate = False
     stream = written("logfmt")
-    logging.getLogger("uvicorn.error").info("Started [%d]", 7, extra={"color_message": "\x1b[36mStarted"})
+    logging.getLogger("uvicorn.error").info("Started")
     assert own.getvalue() == ""
-    assert stream.getvalue().endswith('level=info logger=uvicorn.error event="Started [7]"\n')
+    assert stream.getvalue().endswith("level=info component=server event=Started\n")
 
 
 def test_the_level_is_the_servers_too() -> None:
@@ -121,7 +218,93 @@ def test_configured_twice() -> None:
     assert second.getvalue().count("once") == 1
 
 
-def test_unknown_format() -> None:
-    """A format nobody knows is an error, not silence."""
-    with pytest.raises(KeyError):
-        logs.configure("INFO", "xml")
+@pytest.mark.parametrize(
+    ("level", "format", "said"),
+    [
+        ("INFO", "xml", "^format=xml: must be console, logfmt or json$"),
+        ("LOUD", "json", "^level=LOUD: must be DEBUG, INFO, WARNING, ERROR or CRITICAL$"),
+    ],
+)
+def test_what_there_is_not(level: str, format: str, said: str) -> None:
+    """A level or format nobody knows is an error that names those there are, and nothing changes."""
+    before = written("json")
+    with pytest.raises(ValueError, match=said):
+        logs.configure(level, format, stream=io.StringIO())
+    logging.getLogger("a").info("as ever")
+    assert [line["event"] for line in from_json(before)] == ["as ever"]
+
+
+def test_a_configuration_of_ones_own() -> None:
+    """`formatter` fits into a dictConfig, for whoever needs handlers that `configure` does not make."""
+    stream = io.StringIO()
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"ours": {"()": "worker_agent.logs.formatter", "format": "logfmt"}},
+            "handlers": {
+                "own": {"class": "logging.StreamHandler", "formatter": "ours", "stream": stream},
+            },
+            "loggers": {"uvicorn": {"handlers": ["own"], "level": "INFO", "propagate": False}},
+        }
+    )
+    logging.getLogger("uvicorn.error").info("Started parent process")
+    assert timeless(stream) == ('time=T level=info component=server event="Started parent process"\n')
+
+
+def python(program: str, **environment: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        env={name: str(value) for name, value in environment.items()},
+        check=False,
+    )
+
+
+AN_APPLICATION = """
+import asyncio, json, logging, sys, threading, warnings
+
+def state():
+    names = [None, "worker_agent", *(name for name in logging.root.manager.loggerDict
+        if name.startswith(("worker_agent.", "websockets", "uvicorn", "fastapi", "asyncio")))]
+    found = {str(name): repr((log.level, log.handlers, log.filters, log.propagate, log.disabled))
+        for name, log in ((name, logging.getLogger(name)) for name in names)}
+    hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning)
+    return found, [repr(hook) for hook in hooks]
+
+untouched = repr((0, [], [], True, False))
+before = state()
+from fastapi import FastAPI
+from worker_agent import Agent
+
+async def main():
+    agent = Agent()
+    app = FastAPI(lifespan=agent.lifespan)
+    agent.instrument(app)
+    async with app.router.lifespan_context(app):
+        while not agent.statistics.heartbeats_sent:
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+after = state()
+assert after[1] == before[1], after
+assert after[0]["None"] == before[0]["None"], after
+print(json.dumps({
+    "touched": [name for name, found in after[0].items() if name != "None" and found != untouched],
+    "known": [name for name in sorted(after[0]) if name.startswith("worker_agent")],
+    "structlog": "structlog" in sys.modules,
+}))
+"""
+
+
+def test_the_library_leaves_logging_alone() -> None:
+    """An application that imports it and runs an agent finds its loggers, handlers and hooks untouched."""
+    with exporter_in_thread([answer]) as exporter:
+        done = python(AN_APPLICATION, MANAGER_HOST="127.0.0.1", MANAGER_PORT=exporter.port)
+    assert (done.returncode, done.stderr) == (0, "")
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    assert {"worker_agent.agent", "worker_agent.client"} <= set(found["known"])
+    assert (found["touched"], found["structlog"]) == ([], False)

@@ -129,10 +129,9 @@ def test_own_server(tmp_path: Path) -> None:
             assert process.wait(10) == -signal.SIGTERM
         eventually(lambda: exporter.exporter.closed, within=5)
     assert exporter.exporter.frames[0][-1] == {"type": "goodbye", "leave": False}
-    assert {json.loads(line)["logger"] for line in log.read_text().splitlines()} == {
-        "uvicorn.error",
-        "worker_agent.agent",
-        "worker_agent.client",
+    assert {json.loads(line)["component"] for line in log.read_text().splitlines()} == {
+        "agent",
+        "server",
     }
 
 
