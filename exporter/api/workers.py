@@ -55,12 +55,16 @@ def routes(
 
     @router.get("/workers/{worker_id}")
     async def worker(worker_id: Annotated[str, Path()]) -> dict[str, Any]:
-        """One worker, with its last transitions, newest first."""
+        """One worker, with its health checks and its last transitions, newest first."""
         await monitor.settle()
         row = monitor.row(WorkerId(worker_id))
         if row is None:
             raise _unknown(worker_id)
-        return {**describe(row), "transitions": _list(reversed(row.history))}
+        return {
+            **describe(row),
+            "checks": dict(row.checks),
+            "transitions": _list(reversed(row.history)),
+        }
 
     @router.delete("/workers/{worker_id}", status_code=204)
     async def delete(worker_id: Annotated[str, Path()]) -> None:

@@ -250,6 +250,45 @@ async def test_measurements_of_a_worker_are_shown(exporter: Exporter) -> None:
     await socket.drop()
 
 
+async def test_health_checks_of_a_worker_are_shown(exporter: Exporter) -> None:
+    """As they were told last, and while the worker is up."""
+    await exporter.register(worker_id="w")
+    socket = await exporter.connect("w")
+    assert (await exporter.worker("w"))["checks"] == {}
+    await socket.send({"type": "heartbeat", "checks": {"db": "unhealthy", "cache": "degraded"}})
+    await socket.send({"type": "heartbeat"})
+    assert (await exporter.worker("w"))["checks"] == {"cache": "degraded", "db": "unhealthy"}
+    await socket.send({"type": "heartbeat", "checks": {"db": "healthy"}})
+    assert (await exporter.worker("w"))["checks"] == {"db": "healthy"}
+    assert await exporter.metric("heartbeat_messages_rejected_total") == [
+        f'heartbeat_messages_rejected_total{{reason="{reason}"}} 0.0'
+        for reason in ("json", "type", "field", "size", "stale_connection", "latency")
+    ]
+    await socket.drop()
+    assert (await exporter.worker("w"))["checks"] == {}
+
+
+async def test_too_many_checks_and_bad_ones_are_counted(exporter: Exporter) -> None:
+    """Those beyond the 32nd, bad names and bad states: each is refused for itself, and the rest kept."""
+    await exporter.register(worker_id="w")
+    socket = await exporter.connect("w")
+    many = {f"check-{number:02}": "healthy" for number in range(40)}
+    bad = {"a b": "healthy", "x" * 49: "healthy", "state": "fine", "number": 1, "list": ["healthy"]}
+    await socket.send({"type": "heartbeat", "checks": {**bad, **many}})
+    worker = await exporter.worker("w")
+    assert worker["status"] == "alive"
+    assert worker["checks"] == dict(list(many.items())[:32])
+    assert await exporter.metric('heartbeat_messages_rejected_total{reason="field"}') == [
+        'heartbeat_messages_rejected_total{reason="field"} 13.0'
+    ]
+    await socket.send({"type": "heartbeat", "checks": ["healthy"]})
+    assert (await exporter.worker("w"))["checks"] == worker["checks"]
+    assert await exporter.metric('heartbeat_messages_rejected_total{reason="field"}') == [
+        'heartbeat_messages_rejected_total{reason="field"} 14.0'
+    ]
+    await socket.drop()
+
+
 async def test_the_exporters_own_end_changes_nobody() -> None:
     """Sockets that its server closes are counted as shutdown, and what is stored stays alive."""
     store = MemoryStore()
