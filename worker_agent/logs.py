@@ -1,4 +1,4 @@
-"""One log format for everything a process says: its own lines and those of its libraries.
+"""One log format for everything a process says: its own lines, those of its libraries, and Python's.
 
 Modules log through `logging.getLogger(__name__)` and hand over what can be filtered by as `extra`. Only a
 program calls `configure`, or an application that wants its logs to look the same: imported as a library,
@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from functools import cache
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -26,6 +28,7 @@ COMPONENTS: Mapping[str, str] = {
     "worker_agent.main": "worker",
     "uvicorn": "server",
     "websockets": "websocket",
+    "py.warnings": "python",
 }
 """Who speaks, by the name of the logger, of which the longest prefix counts; see `component`."""
 
@@ -48,11 +51,15 @@ _NO_KEY = re.compile(r"[\s=\"]+")
 
 Line = MutableMapping[str, Any]
 
+_python = logging.getLogger("python")
+
 
 def configure(level: str = "INFO", format: str = "console", *, stream: TextIO | None = None) -> None:
     """Send all log lines of this process to `stream` (default: standard error), in one format.
 
-    Replaces the handlers of the root logger and of uvicorn's.
+    Replaces the handlers of the root logger and of uvicorn's, and has Python's warnings and uncaught
+    exceptions logged unless somebody else looks after them. What is logged with structlog comes out the
+    same way.
 
     Args:
         level: DEBUG, INFO, WARNING, ERROR or CRITICAL.
@@ -75,6 +82,8 @@ def configure(level: str = "INFO", format: str = "console", *, stream: TextIO | 
         logger.propagate = True
     for name in _WORDY_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+    _have_structlog_pass_through_logging()
+    _have_python_log()
 
 
 def formatter(format: str = "console", *, colors: bool = False) -> logging.Formatter:
@@ -85,7 +94,9 @@ def formatter(format: str = "console", *, colors: bool = False) -> logging.Forma
     """
     if format not in _RENDERERS:
         raise ValueError(f"format={format}: must be {_one_of(_RENDERERS)}")
-    return structlog.stdlib.ProcessorFormatter(processors=[_arrange, *_RENDERERS[format](colors)])
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.contextvars.merge_contextvars, _arrange, *_RENDERERS[format](colors)]
+    )
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -113,8 +124,8 @@ def _arrange(logger: WrappedLogger, method: str, event: Line) -> Line:
         "component": component(record.name),
         "event": str(event.pop("event", "")).strip(),
     }
-    del event["_from_structlog"]
-    for name, value in (*_extra(record).items(), *event.items()):
+    fields = {} if event.pop("_from_structlog") else _extra(record)
+    for name, value in (*fields.items(), *event.items()):
         line[f"{name}_" if name in _TAKEN else name] = value
     if "stack_info" in line:
         line["stack"] = line.pop("stack_info")  # as structlog calls it once it is text
@@ -167,3 +178,53 @@ def _json(colors: bool) -> list[Processor]:
 
 
 _RENDERERS = {"console": _console, "logfmt": _logfmt, "json": _json}
+
+
+def _have_structlog_pass_through_logging() -> None:
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def _have_python_log() -> None:
+    """What Python by itself prints as text. A hook that somebody else has set stays."""
+    logging.captureWarnings(True)
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _uncaught
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _uncaught_in_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _unraisable
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)  # asked for, and answered as everywhere
+    else:
+        _python.critical("uncaught exception", exc_info=(kind, error, traceback))
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit and args.exc_value is not None:
+        _python.error(
+            "uncaught exception in thread %s",
+            None if args.thread is None else args.thread.name,
+            exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
+        )
+
+
+def _unraisable(args: sys.UnraisableHookArgs) -> None:
+    """Where nobody could have caught it, as in a finalizer."""
+    assert args.exc_value is not None, "Python's type allows None for the sake of its C code"
+    _python.error(
+        "%s: %r",
+        args.err_msg or "Exception ignored in",
+        args.object,
+        exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
+    )

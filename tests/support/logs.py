@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
+import threading
 from collections.abc import Iterator
+
+import structlog
 
 CONFIGURED = (None, "uvicorn", "uvicorn.access", "uvicorn.error", "uvicorn.asgi", "websockets", "asyncio")
 """The loggers that `worker_agent.logs.configure` changes; None is the root."""
@@ -17,7 +21,11 @@ def put_back() -> Iterator[None]:
         (log, log.level, log.handlers[:], log.filters[:], log.propagate)
         for log in map(logging.getLogger, CONFIGURED)
     ]
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
     for log, level, handlers, filters, propagate in before:
         log.setLevel(level)
         log.handlers[:] = handlers

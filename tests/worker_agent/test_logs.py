@@ -1,4 +1,4 @@
-"""One log format for our lines and the libraries'."""
+"""One log format for our lines, the libraries', and Python's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import logging.config
 import re
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.support.logs import put_back
 from tests.worker_agent.fake_exporter import answer, exporter_in_thread
@@ -108,6 +111,8 @@ def test_colours() -> None:
         ("worker_agent.main", "worker"),
         ("uvicorn.error", "server"),
         ("websockets.client", "websocket"),
+        ("py.warnings", "python"),
+        ("python", "python"),
         ("asyncio", "asyncio"),
         ("orders.api.routes", "orders"),
         ("__main__", "__main__"),
@@ -234,6 +239,26 @@ def test_what_there_is_not(level: str, format: str, said: str) -> None:
     assert [line["event"] for line in from_json(before)] == ["as ever"]
 
 
+def test_structlog() -> None:
+    """An application that logs with structlog gets the same lines, and the same level."""
+    stream = written("json")
+    log = structlog.get_logger("orders.api").bind(order=7)
+    log.debug("looked at")
+    log.info("order %s taken", "A-7", channel="web")
+    assert [list(line.values())[1:] for line in from_json(stream)] == [
+        ["info", "orders", "order A-7 taken", 7, "web"]
+    ]
+
+
+def test_structlogs_context() -> None:
+    """What is bound to the context, such as the id of a request, is on everybody's lines."""
+    stream = written("json")
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        logging.getLogger("sqlalchemy").info("select", extra={"rows": 3})
+        structlog.get_logger("orders").warning("slow")
+    assert [(line["request_id"], line.get("rows")) for line in from_json(stream)] == [("r1", 3), ("r1", None)]
+
+
 def test_a_configuration_of_ones_own() -> None:
     """`formatter` fits into a dictConfig, for whoever needs handlers that `configure` does not make."""
     stream = io.StringIO()
@@ -252,6 +277,50 @@ def test_a_configuration_of_ones_own() -> None:
     assert timeless(stream) == ('time=T level=info component=server event="Started parent process"\n')
 
 
+def test_warnings() -> None:
+    """Python's own are lines like others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        stream = written("json")
+        warnings.warn_explicit("old hat", DeprecationWarning, "orders.py", 7)
+        logging.captureWarnings(False)
+    (line,) = from_json(stream)
+    assert (line["level"], line["component"]) == ("warning", "python")
+    assert line["event"] == "orders.py:7: DeprecationWarning: old hat"
+
+
+def test_hooks_of_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who collects uncaught exceptions goes on doing so."""
+
+    def hook(*_: object) -> None:
+        raise AssertionError("nothing happens here")
+
+    for module, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, name, hook)
+    written("json")
+    assert (sys.excepthook, threading.excepthook, sys.unraisablehook) == (hook, hook, hook)
+
+
+ENDS_BADLY = """
+import sys, threading
+from worker_agent import logs
+logs.configure("INFO", "json")
+
+class Unlucky:
+    def __del__(self):
+        1 / 0
+
+Unlucky()
+thread = threading.Thread(target=lambda: {}["absent"], name="helper")
+thread.start()
+thread.join()
+quiet = threading.Thread(target=sys.exit)
+quiet.start()
+quiet.join()
+raise OSError("the end")
+"""
+
+
 def python(program: str, **environment: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program],
@@ -262,6 +331,32 @@ def python(program: str, **environment: object) -> subprocess.CompletedProcess[s
         env={name: str(value) for name, value in environment.items()},
         check=False,
     )
+
+
+def test_exceptions_that_nobody_caught() -> None:
+    """In a finalizer, in a thread and at the very end: each is one line with its traceback."""
+    done = python(ENDS_BADLY)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    said = [(line["level"], line["component"], line["event"]) for line in lines]
+    finalizer = said.pop(0)
+    assert finalizer[:2] == ("error", "python")
+    assert re.match("Exception ignored .*<function Unlucky.__del__", finalizer[2])  # as Python says it
+    assert said == [
+        ("error", "python", "uncaught exception in thread helper"),
+        ("critical", "python", "uncaught exception"),
+    ]
+    assert [line["exception"].splitlines()[-1] for line in lines] == [
+        "ZeroDivisionError: division by zero",
+        "KeyError: 'absent'",
+        "OSError: the end",
+    ]
+    assert done.returncode == 1
+
+
+def test_ctrl_c_is_no_defect() -> None:
+    """It ends a program as it ends any other."""
+    done = python('from worker_agent import logs; logs.configure(format="json"); raise KeyboardInterrupt')
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 AN_APPLICATION = """
