@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from exporter import __version__
+from exporter import __version__, logs
 from exporter.errors import ExporterError
 from exporter.settings import Settings
-from worker_agent import logs
 from worker_agent.environment import SettingsError, load
+
+logger = logging.getLogger(__name__)
 
 cli = typer.Typer(
     name="heartbeat-exporter",
@@ -85,3 +87,7 @@ def main() -> None:
     except ExporterError as error:
         print(f"heartbeat-exporter: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception:
+        # Typer's own hook would print it as text, whatever the log looks like.
+        logger.critical("ended by a defect", exc_info=True)
+        sys.exit(1)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
+from exporter import logs
 from exporter.app import create_app
 from exporter.errors import UsageError
 from exporter.settings import Settings
-from worker_agent import logs
 from worker_agent.environment import SettingsError, load
 
 try:

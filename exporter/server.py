@@ -61,7 +61,6 @@ def serve(app: FastAPI, address: str) -> None:
         server_header=False,
         proxy_headers=False,  # nobody here asks where a request comes from
     )
-    logging.getLogger("uvicorn.error").addFilter(_not_each_connection)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_asked)
     # Without this a closed terminal would end us at once, with nothing said to the workers.
@@ -126,10 +125,3 @@ def _name(listener: socket.socket) -> str:
 def _as_asked(number: int, frame: FrameType | None) -> None:
     """Uvicorn, once it has shut down, sends itself the signal again that it was asked with: all is done."""
     sys.exit(0)
-
-
-def _not_each_connection(record: logging.LogRecord) -> bool:
-    """Uvicorn tells of each handshake and each end at INFO; what matters of it is a change of status."""
-    return not (
-        record.levelno == logging.INFO and str(record.msg).startswith(('%s - "WebSocket', "connection "))
-    )

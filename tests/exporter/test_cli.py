@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import sys
@@ -144,6 +145,19 @@ def test_an_option_of_redis_that_is_wrong(
     assert said.startswith("heartbeat-exporter: REDIS_URL=****: ")
     assert "socket_timeout" in said
     assert "geheim" not in said
+
+
+def test_a_defect(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody expected is a line in the log as well, with its traceback; exit code 1."""
+
+    def defective(app: FastAPI, address: str) -> None:
+        raise LookupError("lost")
+
+    monkeypatch.setattr(server, "serve", defective)
+    assert run("serve", "--log.format=json") == 1
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["level"], line["component"], line["event"]) == ("critical", "manager", "ended by a defect")
+    assert line["exception"].endswith("LookupError: lost")
 
 
 def test_demo(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

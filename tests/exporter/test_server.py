@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import resource
 import signal
 import socket
@@ -112,9 +111,7 @@ def nohup(handlers_as_found: None) -> None:
 
 
 @pytest.fixture
-def served(
-    handlers_as_found: None, monkeypatch: pytest.MonkeyPatch, logging_as_found: None
-) -> Iterator[uvicorn.Config]:
+def served(handlers_as_found: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[uvicorn.Config]:
     """What the server was told, after `serve` returned."""
     thresholds = gc.get_threshold()
     monkeypatch.setattr(uvicorn, "Server", Recorded)
@@ -178,17 +175,3 @@ def test_nohup_is_respected(nohup: None, served: uvicorn.Config) -> None:
     """A terminal that is closed does not end what was started to outlive it."""
     signal.raise_signal(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-
-
-def test_connections_leave_no_lines_in_the_log(
-    served: uvicorn.Config, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Ten thousand workers that come back are ten thousand changes of status, not thirty thousand lines."""
-    log = logging.getLogger("uvicorn.error")
-    with caplog.at_level(logging.INFO):
-        log.info('%s - "WebSocket %s" [accepted]', "127.0.0.1:1", "/ws/w")
-        log.info("connection open")
-        log.info("connection closed")
-        log.info("Shutting down")
-        log.warning("connection reset")
-    assert [record.getMessage() for record in caplog.records] == ["Shutting down", "connection reset"]

@@ -23,7 +23,6 @@ PARTS = [
     "exporter.transition_log",
     "exporter.web",
     "worker_agent.environment",
-    "worker_agent.logs",
     "worker_agent.signals",
 ]
 
@@ -38,6 +37,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.telemetry": [*CORE, "exporter"],
     "exporter.recent": CORE,
     "exporter.transition_log": CORE,
+    "exporter.logs": ["worker_agent.logs"],
     "exporter.direct": [],
     "exporter.monitor": SHELL,
     "exporter.api": SERVED,
@@ -50,13 +50,19 @@ LAYERS: dict[str, list[str]] = {
     "exporter.server": [
         "exporter.errors",
         "exporter.websocket",
-        "worker_agent.logs",
         "worker_agent.protocol",
     ],
-    "exporter.main": [*PARTS, "exporter.app"],
+    "exporter.main": [*PARTS, "exporter.app", "exporter.logs"],
     "exporter.programs": ["exporter.errors"],
     "exporter.demo": ["exporter.programs", "exporter.shipped"],
-    "exporter.cli": [*PARTS, "exporter.app", "exporter.demo", "exporter.server", "exporter.shipped"],
+    "exporter.cli": [
+        *PARTS,
+        "exporter.app",
+        "exporter.demo",
+        "exporter.logs",
+        "exporter.server",
+        "exporter.shipped",
+    ],
     "exporter.__main__": ["exporter.cli"],
     # The worker's side, likewise: what decides first, then what acts, then the app.
     "worker_agent.protocol": [],
@@ -74,7 +80,7 @@ LAYERS: dict[str, list[str]] = {
     "worker_agent.masking": [],
     "worker_agent.threads": [],
     "worker_agent.environment": ["worker_agent.masking"],
-    "worker_agent.logs": ["worker_agent.environment"],
+    "worker_agent.logs": [],
     "worker_agent.signals": [],
     "worker_agent.settings": ["worker_agent.environment"],
     "worker_agent.identity": ["worker_agent.protocol", "worker_agent.settings"],
