@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from exporter.core.groups import GroupRow
 from exporter.core.model import AFTER_FORGOTTEN, BEFORE_NEW, SECOND, Row, Status
 from exporter.telemetry import Telemetry
+from worker_agent.protocol import CheckState
 
 from .family import DURATION, INSTANT, SETTING, Family, Kind, Single, Split, Spread
 from .source import Source, Standing
@@ -169,6 +170,20 @@ STANDING: tuple[Family[Standing], ...] = (
         COUNTER,
         "Times a worker came back as a new process.",
         lambda worker: worker.counted.restarts,
+    ),
+    Split(
+        "heartbeat_worker_check_up",
+        GAUGE,
+        "Whether a health check of a worker that is up is healthy or degraded (1) or unhealthy (0).",
+        ("check",),
+        lambda worker: [((name,), state != CheckState.UNHEALTHY) for name, state in worker.checks],
+    ),
+    Split(
+        "heartbeat_worker_check_degraded",
+        GAUGE,
+        "Whether a health check of a worker that is up is degraded (1) or not (0).",
+        ("check",),
+        lambda worker: [((name,), state == CheckState.DEGRADED) for name, state in worker.checks],
     ),
 )
 """Of a worker, and rarely changing: the text is kept."""

@@ -43,7 +43,8 @@ believed.
 
 A worker has one series of each metric, or one for each value of the labels after the first three, or
 none while the value is not known. It keeps them until it leaves, is deleted, or was down for the
-retention time: a worker that is down is a 0 and not an absence. One that is up has {series}:
+retention time: a worker that is down is a 0 and not an absence. One that is up and tells of one health
+check has {series}:
 
 ```
 {example}```
@@ -119,7 +120,7 @@ def _example() -> str:
         clock_offset=-0.00042,
         round_trip=0.00131,
         loop_lag=0.000215,
-        checks=(),
+        checks=(("orders-db", "healthy"),),
     )
     labels = (label_text(WORKER_LABELS, (facts.worker_id, facts.name, facts.group)),)
     standing = "".join([family.lines(labels, (worker,)) for family in STANDING])

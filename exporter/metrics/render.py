@@ -14,20 +14,23 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry
 
 from exporter.core.groups import GroupRow
-from exporter.core.model import Facts, Reason, Row, Status, Wall, WorkerId
+from exporter.core.model import Checks, Facts, Reason, Row, Status, Wall, WorkerId
 
 from .catalogue import FLEET, GROUP, GROUP_LABELS, LIVE, STANDING, TABLES, WORKER_LABELS
 from .exposition import Exposition, Format, in_pieces, negotiate
 from .family import label_text
 from .source import Source
 
-# So many of each hold the event loop for about a millisecond.
+# So many of each hold the event loop for about a millisecond; texts for three if all have 32 checks.
 _TEXTS_A_TURN = 50
 _DISMISSALS_A_TURN = 1000
 
 
-_Standing = tuple[Status, Reason, Wall, int, int]
-"""What the text that is kept depends on besides the facts: status, reason, since, missed, restarts."""
+_Standing = tuple[Status, Reason, Wall, int, int, Checks]
+"""What the text that is kept depends on besides the facts: status, reason, since, missed, restarts, checks.
+
+Of a worker that stands as it did all are the same objects, which makes comparing them cheap.
+"""
 
 
 class _Kept(NamedTuple):
@@ -81,7 +84,7 @@ class Renderer:
             written = 0
             for row in rows:
                 facts, counted = row.facts, row.counted
-                standing = (row.status, row.reason, row.since, counted.missed, counted.restarts)
+                standing = row.status, row.reason, row.since, counted.missed, counted.restarts, row.checks
                 entry = previous.get(facts.worker_id)
                 # Facts are replaced as a whole: to compare them by value would take longer than to write.
                 if entry is None or entry.facts is not facts or entry.standing != standing:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from exporter.core.groups import GroupRow
-from exporter.core.model import Facts, Now, Reason, Row, Status, Wall
+from exporter.core.model import Checks, Facts, Now, Reason, Row, Status, Wall
 
 
 class Source(Protocol):
@@ -42,7 +42,7 @@ class Incidents(Protocol):
 
 
 class Standing(Protocol):
-    """The part of a `Row` that rarely changes: with a registration, a change of status, an incident.
+    """The part of a `Row` that rarely changes: with a registration, a change of status, an incident, a check.
 
     The text of metrics that are functions of it is kept from scrape to scrape. Naming the part as a
     type makes the type checker refuse a metric there that would go stale.
@@ -62,3 +62,5 @@ class Standing(Protocol):
     def down_reason(self) -> Reason | None: ...
     @property
     def counted(self) -> Incidents: ...
+    @property
+    def checks(self) -> Checks: ...

@@ -52,6 +52,8 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
         "heartbeat_worker_heartbeats_total": WORKER,
         "heartbeat_worker_missed_heartbeats_total": WORKER,
         "heartbeat_worker_restarts_total": WORKER,
+        "heartbeat_worker_check_up": (*WORKER, "check"),
+        "heartbeat_worker_check_degraded": (*WORKER, "check"),
         "heartbeat_worker_up_seconds_total": WORKER,
         "heartbeat_worker_down_seconds_total": (*WORKER, "reason"),
         "heartbeat_worker_clock_offset_seconds": WORKER,

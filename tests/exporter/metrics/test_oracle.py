@@ -104,6 +104,12 @@ class Oracle:
         yield of_workers(gauge, "interval_seconds", rows, lambda r: r.facts.interval)
         yield of_workers(counter, "missed_heartbeats", rows, lambda r: r.counted.missed)
         yield of_workers(counter, "restarts", rows, lambda r: r.counted.restarts)
+        yield split_workers(
+            gauge, "check_up", ["check"], rows, lambda r: [([n], s != "unhealthy") for n, s in r.checks]
+        )
+        yield split_workers(
+            gauge, "check_degraded", ["check"], rows, lambda r: [([n], s == "degraded") for n, s in r.checks]
+        )
         yield of_workers(gauge, "last_heartbeat_timestamp_seconds", rows, lambda r: r.last_heartbeat)
         yield of_workers(counter, "heartbeats", rows, lambda r: r.counted.heartbeats)
         yield of_workers(counter, "up_seconds", rows, lambda r: r.counted.up / 1e9)
@@ -198,6 +204,11 @@ totals = st.builds(
 )
 
 
+checks = st.dictionaries(
+    st.text(max_size=8), st.sampled_from(["healthy", "degraded", "unhealthy"]), max_size=3
+).map(lambda states: tuple(sorted(states.items())))
+
+
 @st.composite
 def worker_rows(draw: st.DrawFn) -> list[Row]:
     ids = draw(st.lists(st.text(max_size=8), unique=True, max_size=5))
@@ -223,6 +234,7 @@ def worker_rows(draw: st.DrawFn) -> list[Row]:
             clock_offset=draw(st.none() | millionths(-100_000, 100_000)),
             round_trip=draw(st.none() | millionths(0, 10)),
             loop_lag=draw(st.none() | millionths(0, 10)),
+            checks=draw(checks),
         )
         for worker_id in ids
     ]

@@ -21,7 +21,7 @@ from exporter.monitor import GROUPS_A_TURN
 from exporter.telemetry import Telemetry
 from tests.exporter.metrics.sources import OPENMETRICS, TEXT, Listed, Watched, rendered, row, samples
 from tests.support.fleets import beat, connect, facts, register
-from worker_agent.protocol import Heartbeat
+from worker_agent.protocol import CheckState, Heartbeat
 
 GOLDEN = Path(__file__).with_name("small_fleet.txt")
 
@@ -38,7 +38,17 @@ def small_fleet() -> Watched:
         beat("w2", 2),
     )
     watched.after(5)
-    measured = Heartbeat(sent_at=watched.clock.now().wall, rtt=0.0015, clock_offset=0.002, loop_lag=0.00025)
+    measured = Heartbeat(
+        sent_at=watched.clock.now().wall,
+        rtt=0.0015,
+        clock_offset=0.002,
+        loop_lag=0.00025,
+        checks=(
+            ("cache", CheckState.DEGRADED),
+            ("db", CheckState.UNHEALTHY),
+            ("queue", CheckState.HEALTHY),
+        ),
+    )
     watched.happen(beat("w1", 1, measured))
     watched.happen(Close(WorkerId("w2"), Connection(2)))
     watched.after(11.5)
@@ -82,6 +92,17 @@ async def test_up_is_1_exactly_while_alive(status: Status) -> None:
     assert [line.endswith("1") for line in shown] == [each is status for each in Status]
 
 
+async def test_a_check_is_up_unless_it_is_unhealthy() -> None:
+    """A degraded one is up, and a series of its own says that it is degraded."""
+    checks = (("a", "degraded"), ("b", "healthy"), ("c", "unhealthy"))
+    text = await rendered(Listed([row(status=Status.ALIVE, checks=checks)]))
+    for name, values in (("check_up", "110"), ("check_degraded", "100")):
+        assert samples(text, f"heartbeat_worker_{name}") == [
+            f'heartbeat_worker_{name}{{worker_id="w1",worker="W1",group="default",check="{check}"}} {value}'
+            for check, value in zip("abc", values, strict=True)
+        ]
+
+
 async def test_a_new_group_has_every_change_that_can_happen_at_0() -> None:
     """So that the first of each kind is seen by rate() and not lost as the start of a series."""
     watched = Watched()
@@ -119,12 +140,13 @@ SOME_FACTS = [facts(worker_id, name=name) for worker_id in ("w1", "w2", "w3") fo
 
 some_rows = st.lists(
     st.builds(
-        lambda known, status, reason, since, missed, restarts: row()._replace(
+        lambda known, status, reason, since, missed, restarts, checks: row()._replace(
             facts=known,
             status=status,
             reason=reason,
             since=Wall(since),
             counted=Totals(missed=missed, restarts=restarts),
+            checks=checks,
         ),
         st.sampled_from(SOME_FACTS),
         st.sampled_from([Status.ALIVE, Status.DISCONNECTED]),
@@ -132,6 +154,7 @@ some_rows = st.lists(
         st.sampled_from([1.0, 2.0]),
         st.integers(0, 1),
         st.integers(0, 1),
+        st.sampled_from([(), (("db", "healthy"),), (("db", "unhealthy"),)]),
     ),
     unique_by=lambda each: each.facts.worker_id,
     max_size=3,
