@@ -70,6 +70,13 @@ class Heartbeats:
             return
         await send({"type": "websocket.accept"})
         connection = Connection(next(self._numbers))
+        client = _client(scope)
+        logger.info(
+            "%s connected from %s",
+            worker_id,
+            client,
+            extra={"worker_id": worker_id, "connection": connection, "client": client},
+        )
         socket = _Socket(self, worker_id, connection, receive, send)
         try:
             self._monitor.receive(Connect(worker_id, connection))
@@ -86,6 +93,12 @@ class Heartbeats:
         finally:
             del self._open[connection]
         self._telemetry.connections_closed[closed].inc()
+        logger.debug(
+            "connection of %s ended: %s",
+            worker_id,
+            closed,
+            extra={"worker_id": worker_id, "connection": connection, "reason": closed.value},
+        )
 
     def on_effect(self, effect: Effect) -> None:
         """Sink: close what the fleet disconnects, count what it discards."""
@@ -107,6 +120,10 @@ class Heartbeats:
 
     async def _refuse(self, why: Refused, scope: Scope, receive: Receive, send: Send) -> None:
         self._telemetry.connections_refused[why].inc()
+        client = _client(scope)
+        logger.debug(
+            "connection from %s refused: %s", client, why, extra={"client": client, "reason": why.value}
+        )
         await WebSocket(scope, receive, send).send_denial_response(_REFUSALS[why])
         # Uvicorn logs an error about an application that is done before the connection is. It tells of the
         # end twice: when the answer was given, and when the connection is gone.
@@ -114,6 +131,14 @@ class Heartbeats:
             async with asyncio.timeout(_LINGER):
                 await receive()
                 await receive()
+
+
+def _client(scope: Scope) -> str:
+    """The address at the other end, which may be a proxy's; a server on a Unix socket knows none."""
+    host, port = scope.get("client") or ("unknown", None)
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _addressed(scope: Scope) -> WorkerId:
@@ -150,6 +175,8 @@ class _Socket:
         self._ended: Closed | None = None
         self._closing: asyncio.Task[None] | None = None
         self._flaws = 0  # frames in a row that were no messages
+        # Asked once: the answer takes seven times as long as a look at it, for each heartbeat.
+        self._tells_of_heartbeats = logger.isEnabledFor(logging.DEBUG)
 
     async def serve(self) -> Closed:
         """Receive until the connection ends; returns why it did."""
@@ -183,10 +210,20 @@ class _Socket:
             return None
         if beat.dropped:
             self._rejected[Rejected.FIELD].inc(len(beat.dropped))
+        if self._tells_of_heartbeats:
+            self._tell_of(beat)
         now = self._tell(Beat(self._worker_id, self._connection, beat))
         if beat.ack and now is not None and self._ended is None:
             return protocol.encode_ack(protocol.Ack(beat.seq, now.wall, self._monitor.now().wall))
         return None
+
+    def _tell_of(self, beat: protocol.Heartbeat) -> None:
+        fields: dict[str, object] = {"worker_id": self._worker_id, "connection": self._connection}
+        if beat.seq is not None:
+            fields["seq"] = beat.seq
+        if beat.dropped:
+            fields["dropped"] = ",".join(beat.dropped)
+        logger.debug("heartbeat of %s", self._worker_id, extra=fields)
 
     def _reject(self, flaw: protocol.Flaw) -> None:
         self._rejected[Rejected(flaw.value)].inc()
@@ -211,7 +248,12 @@ class _Socket:
         try:
             await self._send({"type": "websocket.close", "code": _CLOSE_CODES[why], "reason": why.value})
         except Exception as error:  # servers differ in what they raise when the peer was faster
-            logger.debug("Closing connection %d: %r", self._connection, error)
+            logger.debug(
+                "closing the connection of %s failed: %r",
+                self._worker_id,
+                error,
+                extra={"worker_id": self._worker_id, "connection": self._connection},
+            )
 
     def _disconnected(self, code: int | None) -> Closed:
         # What the server itself refuses does not get here but for its code.

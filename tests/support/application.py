@@ -42,8 +42,8 @@ class Exporter:
         answer: httpx2.Response = await task
         return answer
 
-    async def connect(self, worker_id: str) -> Socket:
-        return await Socket(self.app, f"/ws/{worker_id}", direct=self.direct).open()
+    async def connect(self, worker_id: str, **scope: Any) -> Socket:
+        return await Socket(self.app, f"/ws/{worker_id}", direct=self.direct, **scope).open()
 
     def stop_judging(self) -> None:
         """What a signal to end does first."""

@@ -34,10 +34,11 @@ class Socket:
     """The worker's end of a WebSocket.
 
     Unlike a server it neither limits frames nor answers pings, and a closing handshake is over at once.
-    `direct` offers to hand text frames over by a call, as the exporter's own server does.
+    `direct` offers to hand text frames over by a call, as the exporter's own server does. What else is given
+    is the server's part of the scope.
     """
 
-    def __init__(self, app: ASGIApp, path: str, *, direct: bool = False) -> None:
+    def __init__(self, app: ASGIApp, path: str, *, direct: bool = False, **given: Any) -> None:
         self._take: Take | None = None
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
@@ -55,6 +56,7 @@ class Socket:
             "server": ("exporter", 80),
             "state": {},
             "extensions": {"websocket.http.response": {}},
+            **given,
         }
         if direct:
             scope["extensions"][EXTENSION] = {"subscribe": self._subscribe}
