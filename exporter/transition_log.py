@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from exporter.core.effects import Changed, Conflict, Effect
-from exporter.core.model import DOWN, UP, Reason, Transition
+from exporter.core.model import DOWN, Reason, Transition
 
-logger = logging.getLogger("exporter.workers")
+logger = logging.getLogger(__name__)
 
 
 def log_effect(effect: Effect) -> None:
-    """Sink. A loss is a warning; a pending step on the way up is for debugging."""
+    """Sink. A loss is a warning, any other change information."""
     if isinstance(effect, Changed):
         transition = effect.transition
         logger.log(
@@ -28,20 +28,19 @@ def log_effect(effect: Effect) -> None:
             "Two processes claim to be worker %s: the later registration has another boot_id while the"
             " earlier one still beats; give them different names or ports",
             effect.worker_id,
+            extra={"worker_id": effect.worker_id},
         )
 
 
 def _level(transition: Transition) -> int:
-    before, after = transition.before, transition.after
-    if after in DOWN and before not in DOWN and transition.reason is not Reason.SHUTDOWN:
-        return logging.WARNING
-    pending = before is not None and after is not None and after not in DOWN | UP
-    return logging.DEBUG if pending and transition.reason is not Reason.RESTART else logging.INFO
+    lost = transition.after in DOWN and transition.before not in DOWN
+    return logging.WARNING if lost and transition.reason is not Reason.SHUTDOWN else logging.INFO
 
 
 def _fields(transition: Transition) -> dict[str, str]:
     return {
         "worker_id": transition.worker_id,
+        "worker": transition.worker,
         "group": transition.group,
         "from": transition.from_name,
         "to": transition.to_name,
