@@ -117,7 +117,7 @@ class Monitor:
                 await self.settle()
             except Exception:
                 # Whoever was due has left the queue, so going on cannot fail for ever in the same place.
-                logger.exception("Judging failed; going on with the rest")
+                logger.exception("judging failed; going on with the rest")
 
     # Looking
 
@@ -175,7 +175,7 @@ class Monitor:
         return more
 
     def _stalled(self, lag: int, now: Now) -> None:
-        logger.warning("The exporter stood still for %.1f s; deadlines are extended by it", lag / SECOND)
+        logger.warning("the exporter stood still for %.1f s; deadlines are extended by it", lag / SECOND)
         self._telemetry.stall_seconds.inc(lag / SECOND)
         self.fleet.receive(Stall(lag), now)
 
@@ -185,4 +185,4 @@ class Monitor:
                 try:
                     sink(effect)
                 except Exception:
-                    logger.exception("A sink failed on %r", effect)
+                    logger.exception("a sink failed on %r", effect)

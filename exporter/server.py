@@ -69,7 +69,7 @@ def serve(app: FastAPI, address: str) -> None:
     if sys.version_info < (3, 14):
         gc.set_threshold(*_COLLECT_YOUNG)
     _open_as_many_files_as_we_may()
-    logger.info("Listening on %s", _name(listener))
+    logger.info("listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])
 
 

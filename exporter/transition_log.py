@@ -25,7 +25,7 @@ def log_effect(effect: Effect) -> None:
         )
     elif isinstance(effect, Conflict):
         logger.warning(
-            "Two processes claim to be worker %s: the later registration has another boot_id while the"
+            "two processes claim to be worker %s: the later registration has another boot_id while the"
             " earlier one still beats; give them different names or ports",
             effect.worker_id,
             extra={"worker_id": effect.worker_id},

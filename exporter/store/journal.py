@@ -141,7 +141,7 @@ class Journal:
                 await self._finish()
         except (StoreError, LeaseHeld, TimeoutError) as error:
             logger.warning(
-                "Ending without reaching the store, %d changes unwritten: %s",
+                "ending without reaching the store, %d changes unwritten: %s",
                 self.pending,
                 str(error) or "no time left",
             )

@@ -77,7 +77,7 @@ def test_a_conflict_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = caplog.records
     assert line.levelname == "WARNING"
     assert line.getMessage() == (
-        "Two processes claim to be worker w-1: the later registration has another boot_id while the"
+        "two processes claim to be worker w-1: the later registration has another boot_id while the"
         " earlier one still beats; give them different names or ports"
     )
     assert vars(line)["worker_id"] == "w-1"

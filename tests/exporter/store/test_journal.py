@@ -382,7 +382,7 @@ async def test_stopping_does_not_wait_for_ever(
     store.open_gate.clear()
     rig.receive(register("w1"))
     await rig.journal.stop(timeout=0.01)
-    assert caplog.messages == ["Ending without reaching the store, 2 changes unwritten: no time left"]
+    assert caplog.messages == ["ending without reaching the store, 2 changes unwritten: no time left"]
     assert store.closed
 
 
@@ -410,7 +410,7 @@ async def test_stopping_while_the_store_is_away_says_what_is_missing(
     rig.receive(register("w1"))
     await rig.journal.stop()
     assert caplog.messages[-1] == (
-        "Ending without reaching the store, 2 changes unwritten:"
+        "ending without reaching the store, 2 changes unwritten:"
         " memory cannot take workers: it does not answer"
     )
     assert store.closed
