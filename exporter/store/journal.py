@@ -144,6 +144,7 @@ class Journal:
                 "ending without reaching the store, %d changes unwritten: %s",
                 self.pending,
                 str(error) or "no time left",
+                extra={"store": self._store.where},
             )
         finally:
             for task in self._tasks:
@@ -169,7 +170,7 @@ class Journal:
                 await self._pause(next(delays))
             except Exception as error:
                 # Ours, then, and not the store's. Without this task nothing would ever be saved again.
-                logger.exception("the journal failed")
+                logger.exception("the journal failed", extra={"store": self._store.where})
                 self._failed(StoreError(self._store.where, Operation.SAVE, repr(error), permanent=True))
                 await self._pause(next(delays))
             else:

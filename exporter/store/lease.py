@@ -44,6 +44,7 @@ class Lease:
                 logger.info(
                     "%s is held by another exporter (%s); waiting up to %g s for it to end",
                     *(self._store.where, holder, LEASE_SECONDS),
+                    extra={"store": self._store.where},
                 )
             await self._clock.sleep(_ASK_AGAIN)
         self.held = True

@@ -57,6 +57,7 @@ class Loading:
                 logger.warning(
                     "%s gave back nothing for %g s: going on without, and merging when it comes",
                     *(self._store.where, PATIENCE),
+                    extra={"store": self._store.where},
                 )
             else:
                 await self._clock.sleep(left)
@@ -69,6 +70,7 @@ class Loading:
             logger.warning(
                 "%s has lost what was saved (flushed, replaced, or an older copy): writing all again",
                 self._store.where,
+                extra={"store": self._store.where},
             )
         if self._lost is not Memory.NOTHING:
             self._lost = memory
@@ -98,7 +100,11 @@ class Loading:
             self._progress = self._clock.now().mono
             await breathe()
         seconds = (self._clock.now().mono - started) / SECOND
-        logger.info("loaded %d workers from %s in %.1f s", len(self._merged), self._store.where, seconds)
+        logger.info(
+            "loaded %d workers from %s in %.1f s",
+            *(len(self._merged), self._store.where, seconds),
+            extra={"store": self._store.where},
+        )
         self._done = True
         self._merged.clear()
 
@@ -116,4 +122,8 @@ class Loading:
     def _report(self, quarantined: tuple[Quarantined, ...]) -> None:
         for worker_id, why in quarantined:
             self._telemetry.store_quarantined.inc()
-            logger.warning("%s: the record of worker %r was put aside: %s", self._store.where, worker_id, why)
+            logger.warning(
+                "%s: the record of worker %r was put aside: %s",
+                *(self._store.where, worker_id, why),
+                extra={"store": self._store.where, "worker_id": worker_id},
+            )

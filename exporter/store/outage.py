@@ -35,14 +35,20 @@ class Outage:
         if problem not in self._logged:
             self._logged.add(problem)
             log = logger.error if permanent else logger.warning
-            log("%s; judging goes on, and what changes is kept until the store is back", problem)
+            log(
+                "%s; judging goes on, and what changes is kept until the store is back",
+                problem,
+                extra={"store": self._where},
+            )
 
     def over(self) -> bool:
         """All is well. Returns whether it was otherwise before."""
         if self._began is None:
             return False
         seconds = (self._clock.now().mono - self._began) / SECOND
-        logger.info("%s is back and up to date after %.1f s", self._where, seconds)
+        logger.info(
+            "%s is back and up to date after %.1f s", self._where, seconds, extra={"store": self._where}
+        )
         self._began = self.problem = None
         self._logged.clear()
         return True

@@ -33,6 +33,7 @@ def test_an_outage_is_told_once_at_each_end(caplog: pytest.LogCaptureFixture) ->
         ("INFO", "Redis is back and up to date after 6.0 s"),
         ("WARNING", "Redis: connection refused" + going_on),
     ]
+    assert {vars(record)["store"] for record in caplog.records} == {"Redis"}
 
 
 def test_trying_again_slows_down_to_five_seconds() -> None:
