@@ -81,6 +81,7 @@ class Client:
         self._attempt: asyncio.Task[None] | None = None
         self._connection: ClientConnection | None = None
         self._last_problem: tuple[Cause, str] | None = None
+        self._known_as: dict[str, str] = {}  # for the log, once the exporter has said it
 
     async def run(self) -> None:
         """Beat for ever; return when `stop` was called and the goodbye is out."""
@@ -138,7 +139,8 @@ class Client:
         except Exception as error:
             answer = _refusal("the registration", error)
         if isinstance(answer, Registration):
-            logger.info("registered as %s", answer.worker_id, extra={"worker_id": answer.worker_id})
+            self._known_as = {"worker_id": answer.worker_id}
+            logger.info("registered as %s", answer.worker_id, extra=self._known_as)
             self._session.registered(answer)
         else:
             self._session.refused(answer, self._now())
@@ -152,7 +154,7 @@ class Client:
             self._session.refused(_refusal(url, error), self._now())
         else:
             self._connection = connection
-            logger.info("connected to %s", url)
+            logger.info("connected to %s", url, extra={**self._known_as, "url": url})
             self._last_problem = None
             self._session.opened(self._now(), time.time(), self._readings())
             self._wake.set()
@@ -173,7 +175,7 @@ class Client:
             if self._connection is not None:
                 async with asyncio.timeout(SEND_TIMEOUT):
                     await self._connection.send(frame)
-                logger.debug("sent %s", frame)
+                logger.debug("sent %s", frame, extra=self._known_as)
 
     async def _hang_up(self) -> None:
         attempt, self._attempt = self._attempt, None
@@ -207,7 +209,7 @@ class Client:
             retry.detail,
             retry.delay,
             _ADVICE.get(retry.cause, ""),
-            extra={"reason": retry.cause.value},
+            extra={**self._known_as, "reason": retry.cause.value},
         )
 
     def _now(self) -> float:

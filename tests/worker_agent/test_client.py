@@ -225,6 +225,21 @@ def test_told_once(caplog: pytest.LogCaptureFixture) -> None:
     assert levels == [logging.WARNING, logging.DEBUG]
 
 
+def test_one_line_a_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """At INFO, where to; each heartbeat is for debugging, and all of it says who this worker is."""
+    caplog.set_level(logging.DEBUG, "worker_agent.client")
+    run = Run([answer]).until(lambda run: run.exporter.frames and len(run.exporter.frames[0]) == 2)
+    told = [(record.levelname, record.getMessage().split(" {")[0]) for record in caplog.records]
+    assert told == [
+        ("INFO", "registered as w1"),
+        ("INFO", f"connected to {run.exporter.url}"),
+        *[("DEBUG", "sent")] * 3,
+        ("DEBUG", "the heartbeat client has ended"),
+    ]
+    assert {vars(record)["worker_id"] for record in caplog.records[:-1]} == {"w1"}
+    assert vars(caplog.records[1])["url"] == run.exporter.url
+
+
 async def _stop_while_dialling() -> tuple[float, bool]:
     """Against a server that takes the connection and says nothing; how long, and whether it hung up."""
     loop = asyncio.get_running_loop()
