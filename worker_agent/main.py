@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
 import socket
 import sys
@@ -21,6 +22,9 @@ from worker_agent.agent import Agent
 from worker_agent.environment import SettingsError, load
 from worker_agent.identity import worker_name
 from worker_agent.settings import WorkerSettings
+
+# By name, since the module is called __main__ where it is run as a program.
+logger = logging.getLogger("worker_agent.main")
 
 WRONG_SETTINGS = 2
 CANNOT_LISTEN = 5
@@ -38,8 +42,10 @@ def create_app(settings: WorkerSettings) -> FastAPI:
     def work(rounds: int = 1000) -> dict[str, object]:
         """A little work, so that there is something to see in the metrics."""
         digest = b""
-        for _ in range(min(max(rounds, 1), 100_000)):
+        rounds = min(max(rounds, 1), 100_000)
+        for _ in range(rounds):
             digest = hashlib.sha256(digest).digest()
+        logger.debug("worked for %d rounds", rounds, extra={"worker": worker_name(settings)})
         return {"worker": worker_name(settings), "host": settings.worker_host, "result": digest.hex()}
 
     return app

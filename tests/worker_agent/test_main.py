@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -60,6 +61,16 @@ def test_does_a_little_work(bare_environment: None) -> None:
     assert (answer["worker"], answer["host"], len(answer["result"])) == ("Worker 1", "node-1", 64)
     assert client.get("/", params={"rounds": 0}).json() == client.get("/", params={"rounds": 1}).json()
     assert client.get("/", params={"rounds": "many"}).status_code == 422
+
+
+def test_logs_its_work(bare_environment: None, caplog: pytest.LogCaptureFixture) -> None:
+    """A line of the application's own, as one with more to say would write it."""
+    caplog.set_level(logging.DEBUG, "worker_agent.main")
+    client = TestClient(create_app(WorkerSettings(worker_name="Worker 1", worker_host="node-1")))
+    client.get("/", params={"rounds": 7})
+    [line] = [record for record in caplog.records if record.name == "worker_agent.main"]
+    assert (line.levelname, line.getMessage()) == ("DEBUG", "worked for 7 rounds")
+    assert vars(line)["worker"] == "Worker 1"
 
 
 def test_help_needs_no_settings() -> None:
