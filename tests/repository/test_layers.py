@@ -143,7 +143,10 @@ PURE = [
 
 # Libraries that one part alone may know, so that the others do without.
 PRIVATE: dict[str, list[str]] = {
-    "redis": ["exporter.store"],
+    "aio_pika": ["worker_agent.health"],
+    "aiohttp": ["worker_agent.health"],
+    "asyncpg": ["worker_agent.health"],
+    "redis": ["exporter.store", "worker_agent.health"],
     "sqlite3": ["exporter.store"],
     "starlette_prometheus": ["worker_agent.instrumentation"],
     "structlog": ["worker_agent.logs"],

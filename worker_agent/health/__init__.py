@@ -17,16 +17,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from worker_agent.health.check import Breaker, Check
+    from worker_agent.health.checks.amqp import AmqpCheck
+    from worker_agent.health.checks.http import HttpCheck
+    from worker_agent.health.checks.postgres import PostgresCheck
+    from worker_agent.health.checks.redis import RedisCheck
+    from worker_agent.health.checks.redis_stream import RedisStreamCheck
+    from worker_agent.health.checks.tcp import TcpCheck
     from worker_agent.health.registry import Health
     from worker_agent.health.result import Result
 
-__all__ = ["Breaker", "Check", "Health", "Result"]
+__all__ = [
+    "AmqpCheck",
+    "Breaker",
+    "Check",
+    "Health",
+    "HttpCheck",
+    "PostgresCheck",
+    "RedisCheck",
+    "RedisStreamCheck",
+    "Result",
+    "TcpCheck",
+]
 
 _HOMES = {
+    "AmqpCheck": "worker_agent.health.checks.amqp",
     "Breaker": "worker_agent.health.check",
     "Check": "worker_agent.health.check",
     "Health": "worker_agent.health.registry",
+    "HttpCheck": "worker_agent.health.checks.http",
+    "PostgresCheck": "worker_agent.health.checks.postgres",
+    "RedisCheck": "worker_agent.health.checks.redis",
+    "RedisStreamCheck": "worker_agent.health.checks.redis_stream",
     "Result": "worker_agent.health.result",
+    "TcpCheck": "worker_agent.health.checks.tcp",
 }
 
 
