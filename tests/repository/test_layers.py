@@ -85,6 +85,8 @@ LAYERS: dict[str, list[str]] = {
     "worker_agent.settings": ["worker_agent.environment"],
     "worker_agent.identity": ["worker_agent.protocol", "worker_agent.settings"],
     "worker_agent.lag": [],
+    "worker_agent.supervisor": [],
+    "worker_agent.slots": ["worker_agent.supervisor"],
     "worker_agent.background": ["worker_agent.threads"],
     "worker_agent.registration": ["worker_agent.actions", "worker_agent.protocol"],
     "worker_agent.client": [
