@@ -7,9 +7,11 @@ import re
 MASK = "****"
 
 _IN_URL = re.compile(r"(?<=://)([^/@\s:]*):[^/\s]*@")
-_SECRET = r"[\w.-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|signature)[\w.-]*"
+# What precedes one of these in a name stays as it is, and is not looked at: that would take a time that grows
+# with the square of a long text.
+_SECRET = r"(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|signature)[\w.-]*+"
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
-_ASSIGNED = re.compile(rf"(?i)\b({_SECRET})(\s*=\s*)({_QUOTED}|[^\s&;,'\"]+)")
+_ASSIGNED = re.compile(rf"(?i)({_SECRET})(\s*+=\s*+)({_QUOTED}|[^\s&;,'\"]+)")
 
 
 def masked(text: str) -> str:
