@@ -43,6 +43,9 @@ def in_daemon_thread(
     def work() -> None:
         try:
             result = context.run(function, *args)
+        except StopIteration:
+            # No future takes one: it would end a generator that awaits it.
+            report(future.set_exception, RuntimeError("it raised StopIteration"))
         except Exception as error:
             report(future.set_exception, error)
         except BaseException as error:
