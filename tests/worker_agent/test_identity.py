@@ -28,6 +28,45 @@ def test_readable_names_differ() -> None:
     assert all(re.fullmatch(r"[a-z]+-[a-z]+-[0-9a-f]{4}", name) for name in names)
 
 
+def test_the_first_process_is_the_worker_itself() -> None:
+    """Slot 0 changes nothing: a worker that gets a second process stays who it was."""
+    assert readable_name("node-1", 8001, 0) == readable_name("node-1", 8001)
+    named = WorkerSettings(worker_name="Orders", worker_id="orders", worker_host="node-1")
+    identity = Identity(named, "b1", 1.0, slot=0)
+    assert (identity.name, identity.worker_id) == ("Orders", "orders")
+
+
+def test_further_processes_are_workers_of_their_own() -> None:
+    """Name and id end in the slot; a derived name is another one, and none is still left to the exporter."""
+    named = WorkerSettings(worker_name="Orders", worker_id="orders", worker_host="node-1")
+    third = Identity(named, "b1", 1.0, slot=2).registration()
+    assert (third["name"], third["worker_id"]) == ("Orders-2", "orders-2")
+    nameless = WorkerSettings(worker_host="node-1")
+    assert [worker_name(nameless, slot) for slot in range(3)] == [
+        *("merry-robin-4668", "steady-otter-10da", "glad-jay-a3ad")
+    ]
+    assert Identity(nameless, "b1", 1.0, slot=1).worker_id is None
+
+
+@pytest.mark.parametrize("length", [98, 99, 100])
+def test_long_names(length: int) -> None:
+    """A name that gets too long with its slot is cut to what an exporter takes, and stays unique."""
+    names = {worker_name(WorkerSettings(worker_name="n" * (length - 1) + end), 3) for end in "ab"}
+    assert len(names) == 2
+    assert {len(name) for name in names} == {100}
+    assert all(name.endswith("-3") for name in names)
+
+
+def test_long_ids() -> None:
+    """So is an id; one that just fits is left alone."""
+    fits, long = (
+        Identity(WorkerSettings(worker_id="i" * length, worker_host="node-1"), "b1", 1.0, slot=12).worker_id
+        for length in (125, 126)
+    )
+    assert fits == "i" * 125 + "-12"
+    assert long == "i" * 116 + "-4c8e979c-12"
+
+
 def test_least_registration() -> None:
     """With nothing set but the host, only what is known is sent."""
     settings = WorkerSettings(worker_host="node-1")
