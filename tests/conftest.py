@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.dependencies import PostgresServer, RabbitServer, RedisServer
 from tests.support.processes import PACKAGES, find_program, redis_server
 
 REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
@@ -62,3 +63,24 @@ def redis_port(tmp_path: Path) -> Iterator[int]:
     """The port of a real, empty redis-server that lives as long as the test."""
     with redis_server(tmp_path) as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def redis_dependency() -> Iterator[RedisServer]:
+    """A real Redis, shared by tests that leave it running and mind only keys of their own."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_dependency() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, shared by tests that leave it running."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbit_dependency() -> Iterator[RabbitServer]:
+    """A real RabbitMQ, shared because it starts slowly by tests that leave it running."""
+    with RabbitServer() as server:
+        yield server

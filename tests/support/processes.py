@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -12,8 +14,13 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-# Debian's Alertmanager goes by another name than upstream's.
+import psutil
+
+# Debian's Alertmanager goes by another name than upstream's; its PostgreSQL is not on the path, and its
+# command for RabbitMQ changes the user and the directory.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "postgres": ("postgres", "/usr/lib/postgresql/*/bin/postgres"),
+    "rabbitmq-server": ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
     "redis-server": ("redis-server", "valkey-server"),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
@@ -21,6 +28,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "amtool": ("amtool",),
 }
 PACKAGES: Mapping[str, str] = {
+    "postgres": "postgresql",
+    "rabbitmq-server": "rabbitmq-server",
     "redis-server": "redis-server",
     "prometheus": "prometheus",
     "promtool": "prometheus",
@@ -32,8 +41,9 @@ PACKAGES: Mapping[str, str] = {
 def find_program(name: str) -> str | None:
     """The path of a program by its upstream name, or None where it is not installed."""
     for candidate in PROGRAMS[name]:
-        if path := shutil.which(candidate):
-            return path
+        for path in sorted(glob.glob(candidate), reverse=True) or [candidate]:
+            if found := shutil.which(path):
+                return found
     return None
 
 
@@ -86,14 +96,19 @@ def running(
     within: float = 20.0,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    user: str | None = None,
+    ended_by: int = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for the length of a `with` block.
 
     `ready` is a URL that must answer 2xx, or a callable that must return something true. The
-    server's output goes to `log`, whose end is shown when it does not come up.
+    server's output goes to `log`, whose end is shown when it does not come up. `ended_by` is the signal
+    that ends it without waiting for its clients.
     """
     with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=cwd)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=cwd, user=user, group=user
+        )
 
     def is_ready() -> object:
         if process.poll() is not None:
@@ -107,19 +122,29 @@ def running(
         eventually(is_ready, within=within, what=f"{command[0]} ready")
         yield process
     finally:
-        stop(process)
+        stop(process, ended_by)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
     """SIGCONT and SIGTERM, then SIGKILL after five seconds: works on a frozen process too."""
     if process.poll() is None:
-        process.send_signal(18)
-        process.terminate()
+        signal_family(process.pid, signal.SIGCONT)
+        process.send_signal(number)
         try:
             process.wait(5.0)
         except subprocess.TimeoutExpired:
-            process.kill()
+            signal_family(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def signal_family(pid: int, number: int) -> None:
+    """Send a signal to a process and to all that it started, in process groups of their own or not."""
+    parent = psutil.Process(pid)
+    # A frozen parent starts no more children while they are counted.
+    parent.send_signal(signal.SIGSTOP)
+    for member in [*parent.children(recursive=True), parent]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(number)
 
 
 def redis_answers(port: int) -> bool:

@@ -16,7 +16,7 @@ from worker_agent.protocol import CheckState
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
 
-_CLOSE_TIMEOUT = 0.5
+_CLOSE_TIMEOUT = 0.25
 
 
 class AmqpCheck(Check):
@@ -71,8 +71,15 @@ class AmqpCheck(Check):
 
     async def run(self) -> Outcome:
         from aio_pika.exceptions import ChannelClosed
+        from aiormq.exceptions import InvalidFrameError
 
-        connection = await self._connected()
+        try:
+            connection = await self._connected()
+        except InvalidFrameError as error:
+            if "OpenOk" not in str(error):
+                raise
+            # All that aiormq says of the broker's refusal is that it is no acceptance.
+            return Result.unhealthy("the broker refused the virtual host: does it exist, may the user open it?")
         try:
             return await self._look(connection)
         except ChannelClosed as error:

@@ -14,7 +14,7 @@ from worker_agent.health.result import Outcome
 if TYPE_CHECKING:
     import asyncpg  # type: ignore[import-untyped]
 
-_CLOSE_TIMEOUT = 0.5
+_CLOSE_TIMEOUT = 0.25
 _SCHEMES = ("postgresql", "postgres")
 
 
@@ -59,6 +59,8 @@ class PostgresCheck(Check):
         self._pool: asyncpg.Pool | None = None
 
     async def run(self) -> Outcome:
+        import asyncpg
+
         pool = self._pool = self._pool or await self._open()
         connection = await pool.acquire(timeout=self.timeout)
         try:
@@ -68,8 +70,10 @@ class PostgresCheck(Check):
                 "in_recovery": await connection.fetchval("SELECT pg_is_in_recovery()"),
             }
         except BaseException:
-            # Giving it back would wait for the server, which may be what went wrong.
-            connection.terminate()
+            # Giving it back would wait for the server, which may be what went wrong. One that was lost
+            # went back by itself.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                connection.terminate()
             raise
         finally:
             await pool.release(connection)
