@@ -34,8 +34,8 @@ class Outage:
         self.problem = problem
         if problem not in self._logged:
             self._logged.add(problem)
-            log = logger.error if permanent else logger.warning
-            log(
+            logger.log(
+                logging.ERROR if permanent else logging.WARNING,
                 "%s; judging goes on, and what changes is kept until the store is back",
                 problem,
                 extra={"store": self._where},

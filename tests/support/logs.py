@@ -1,4 +1,4 @@
-"""Logging as a test found it: programs configure it for the whole process."""
+"""Logging as a test found it, for programs configure it for the whole process; and as it is documented."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import structlog
+
+ROOT = Path(__file__).parents[2]
 
 CONFIGURED = (None, "uvicorn", "uvicorn.access", "uvicorn.error", "uvicorn.asgi", "websockets", "asyncio")
 """The loggers that `worker_agent.logs.configure` changes; None is the root."""
@@ -31,3 +34,15 @@ def put_back() -> Iterator[None]:
         log.handlers[:] = handlers
         log.filters[:] = filters
         log.propagate = propagate
+
+
+def section(heading: str) -> str:
+    """What stands under a heading of docs/logging.md."""
+    page = (ROOT / "docs" / "logging.md").read_text()
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def documented(heading: str) -> list[tuple[str, ...]]:
+    """The rows of the table under a heading, without backquotes."""
+    rows = [line.strip("| ").split(" | ") for line in section(heading).splitlines() if line.startswith("|")]
+    return [tuple(cell.strip().replace("`", "") for cell in row) for row in rows[2:]]

@@ -98,13 +98,19 @@ def command(name: str, port: int) -> list[str]:
 
 @contextlib.contextmanager
 def exporter(
-    directory: Path, by: str = "serve", *, name: str = "exporter", wait: bool = True, **variables: object
+    directory: Path,
+    by: str = "serve",
+    *,
+    name: str = "exporter",
+    port: int | None = None,
+    wait: bool = True,
+    **variables: object,
 ) -> Iterator[Serving]:
     """An exporter for the length of the block; with `wait` it is ready, its registry loaded.
 
     Unless `variables` say otherwise, it keeps its registry in `registry.db` in `directory`.
     """
-    port = free_port()
+    port = port or free_port()
     log = directory / f"{name}.log"
     given = {"LOG_FORMAT": "json", **(variables or {"SQLITE_PATH": directory / "registry.db"})}
     path = "/-/ready" if wait else "/-/healthy"
