@@ -103,7 +103,12 @@ LAYERS: dict[str, list[str]] = {
         "worker_agent.statistics",
         "worker_agent.threads",
     ],
-    "worker_agent.instrumentation": ["worker_agent.lag", "worker_agent.statistics"],
+    "worker_agent.instrumentation": [
+        "worker_agent.lag",
+        "worker_agent.slots",
+        "worker_agent.statistics",
+        "worker_agent.supervisor",
+    ],
     "worker_agent": ["worker_agent.agent", "worker_agent.environment", "worker_agent.settings"],
     "worker_agent.agent": [
         "worker_agent.background",
