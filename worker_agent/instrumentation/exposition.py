@@ -1,4 +1,7 @@
-"""`GET /metrics` of a worker: in the format and encoding that the scraper asks for."""
+"""`GET /metrics` of a worker: in the format and encoding that the scraper asks for.
+
+One of several processes behind a port answers for all of them.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,17 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
+from worker_agent.instrumentation import processes
+
 
 def add_metrics_route(app: FastAPI, path: str, registry: CollectorRegistry) -> None:
     """Serve everything in `registry` under `path`."""
+    shown = processes.shown(registry)
 
     # Not a coroutine: rendering thousands of series would hold up the application's event loop.
     def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        body = encode(registry)
+        body = encode(shown)
         headers = {"Vary": "Accept, Accept-Encoding"}
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"

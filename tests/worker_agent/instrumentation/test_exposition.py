@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from tests.support.siblings import Sibling
+from worker_agent.instrumentation import processes
 from worker_agent.instrumentation.exposition import accepts_gzip, add_metrics_route
 
 TEXT = """\
@@ -61,6 +66,28 @@ def test_gzip(client: TestClient) -> None:
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.headers["Vary"] == "Accept, Accept-Encoding"
     assert gzip.decompress(body).decode() == TEXT
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text;version=1.0.0"])
+def test_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accept: str) -> None:
+    """One of several processes answers for all of them, in every format, each family once."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    first, second = Sibling(tmp_path), Sibling(tmp_path)
+    for sibling in (first, second):
+        sibling.metric(Counter, "orders_taken").inc(3)
+        sibling.metric(Info, "build").info({"version": "7"})
+        sibling.merged.publish()
+    monkeypatch.setattr(processes, "_processes", first.processes)
+    app = FastAPI()
+    add_metrics_route(app, "/metrics", first.registry)
+    text = TestClient(app).get("/metrics", headers={"Accept": accept}).text
+    parse = parse_openmetrics if "# EOF" in text else parse_text
+    samples = [sample for family in parse(text) for sample in family.samples]
+    assert [(sample.name, sample.labels, sample.value) for sample in samples] == [
+        ("build_info", {"slot": "0", "version": "7"}, 1.0),
+        ("build_info", {"slot": "1", "version": "7"}, 1.0),
+        ("orders_taken_total", {}, 6.0),
+    ]
 
 
 @pytest.mark.parametrize(
