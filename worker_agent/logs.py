@@ -207,24 +207,15 @@ def _uncaught(kind: type[BaseException], error: BaseException, traceback: Traceb
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)  # asked for, and answered as everywhere
     else:
-        _python.critical("uncaught exception", exc_info=(kind, error, traceback))
+        _python.critical("uncaught exception", exc_info=error)
 
 
 def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_type is not SystemExit and args.exc_value is not None:
-        _python.error(
-            "uncaught exception in thread %s",
-            None if args.thread is None else args.thread.name,
-            exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
-        )
+    if args.exc_type is not SystemExit:
+        thread = None if args.thread is None else args.thread.name
+        _python.error("uncaught exception in thread %s", thread, exc_info=args.exc_value)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
     """Where nobody could have caught it, as in a finalizer."""
-    assert args.exc_value is not None, "Python's type allows None for the sake of its C code"
-    _python.error(
-        "%s: %r",
-        args.err_msg or "Exception ignored in",
-        args.object,
-        exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
-    )
+    _python.error("%s: %r", args.err_msg or "Exception ignored in", args.object, exc_info=args.exc_value)
