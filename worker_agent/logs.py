@@ -125,7 +125,7 @@ def _arrange(logger: WrappedLogger, method: str, event: Line) -> Line:
         "event": str(event.pop("event", "")).strip(),
     }
     fields = {} if event.pop("_from_structlog") else _extra(record)
-    for name, value in (*fields.items(), *event.items()):
+    for name, value in {**event, **fields}.items():
         line[f"{name}_" if name in _TAKEN else name] = value
     if "stack_info" in line:
         line["stack"] = line.pop("stack_info")  # as structlog calls it once it is text

@@ -251,12 +251,18 @@ def test_structlog() -> None:
 
 
 def test_structlogs_context() -> None:
-    """What is bound to the context, such as the id of a request, is on everybody's lines."""
+    """What is bound to the context, such as the id of a request, is on everybody's lines that do not know
+    better."""
     stream = written("json")
     with structlog.contextvars.bound_contextvars(request_id="r1"):
         logging.getLogger("sqlalchemy").info("select", extra={"rows": 3})
         structlog.get_logger("orders").warning("slow")
-    assert [(line["request_id"], line.get("rows")) for line in from_json(stream)] == [("r1", 3), ("r1", None)]
+        logging.getLogger("proxy").info("passed on", extra={"request_id": "r2"})
+    assert [list(line.values())[2:] for line in from_json(stream)] == [
+        ["sqlalchemy", "select", "r1", 3],
+        ["orders", "slow", "r1"],
+        ["proxy", "passed on", "r2"],
+    ]
 
 
 def test_a_configuration_of_ones_own() -> None:
