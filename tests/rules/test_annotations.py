@@ -21,7 +21,10 @@ def test_severities() -> None:
         "HeartbeatWorkerNeverConnected": {"severity": "warning"},
         "HeartbeatLatencyHigh": {"severity": "warning"},
         "HeartbeatIdentityConflict": {"severity": "warning"},
+        "HeartbeatWorkerCheckFailing": {"severity": "warning"},
+        "HeartbeatEventLoopStuck": {"severity": "warning"},
         "HeartbeatGroupEmpty": {"severity": "info"},
+        "HeartbeatDependencyDown": {"severity": "critical"},
         "HeartbeatGroupDegraded": {"severity": "critical"},
         "HeartbeatFleetDown": {"severity": "critical"},
         "HeartbeatExporterDown": {"severity": "critical"},
@@ -39,19 +42,35 @@ def test_every_alert_explains_itself(alert: Rule) -> None:
     assert alert.annotations["runbook_url"] == RUNBOOK_URL + alert.name.lower()
 
 
-@pytest.mark.parametrize("name", [name for name in ALERTS if name.startswith("HeartbeatWorker")])
-def test_an_alert_about_a_worker_says_which_why_and_since_when(name: str) -> None:
-    """Worker, group, reason and time are in its description."""
+OF_A_WORKER = ("$labels.worker ", "$labels.worker_id", "$labels.group")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        *(
+            (name, ("reason", "since", "$value | toTime"))
+            for name in ("HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected")
+        ),
+        ("HeartbeatWorkerCheckFailing", ("$labels.check",)),
+        ("HeartbeatEventLoopStuck", ("$value | humanizeDuration",)),
+    ],
+)
+def test_an_alert_about_a_worker_says_which_and_what(name: str, parts: tuple[str, ...]) -> None:
+    """Worker and group are in its description, and why and since when, which check, or how long."""
     description = ALERTS[name].annotations["description"]
-    for part in (
-        "$labels.worker ",
-        "$labels.worker_id",
-        "$labels.group",
-        "reason",
-        "since",
-        "$value | toTime",
-    ):
-        assert part in description
+    assert [part for part in OF_A_WORKER + parts if part not in description] == []
+
+
+def test_an_alert_about_a_worker_asks_nothing() -> None:
+    """There may be ten thousand of them, so no query is in the text of those that have a worker."""
+    texts = {
+        name: " ".join(alert.annotations.values())
+        for name, alert in ALERTS.items()
+        if "$labels.worker" in alert.annotations["description"]
+    }
+    assert len(texts) == 5
+    assert [name for name, text in texts.items() if "query" in text] == []
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
