@@ -20,9 +20,16 @@ RECEIVERS = sorted((DIRECTORY / "receivers").glob("*.yml"))
 CONFIG: dict[str, Any] = yaml.safe_load(MAIN.read_text("utf-8"))
 
 SINGLE = {"HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected"}
+REPORTED = {"HeartbeatWorkerCheckFailing", "HeartbeatDependencyDown", "HeartbeatEventLoopStuck"}
 
 WATCHDOG = {"alertname": "Watchdog", "severity": "none"}
 OF_A_GROUP = {"alertname": "HeartbeatWorkerDown", "group": "web", "worker": "w1", "severity": "warning"}
+OF_A_CHECK = {
+    "alertname": "HeartbeatDependencyDown",
+    "group": "web",
+    "check": "cache",
+    "severity": "critical",
+}
 OF_THE_FLEET = {"alertname": "HeartbeatFleetDown", "severity": "critical"}
 
 
@@ -76,8 +83,13 @@ def test_nothing_is_delivered_until_a_receiver_is_filled() -> None:
 @pytest.mark.servers("amtool")
 @pytest.mark.parametrize(
     ("labels", "receiver"),
-    [(WATCHDOG, "dead-mans-switch"), (OF_A_GROUP, "default"), (OF_THE_FLEET, "default")],
-    ids=["watchdog", "group", "fleet"],
+    [
+        (WATCHDOG, "dead-mans-switch"),
+        (OF_A_GROUP, "default"),
+        (OF_A_CHECK, "default"),
+        (OF_THE_FLEET, "default"),
+    ],
+    ids=["watchdog", "group", "check", "fleet"],
 )
 def test_routes_lead_to_their_receivers(labels: dict[str, str], receiver: str) -> None:
     """The watchdog to the dead man's switch and to nobody else, all others to the default."""
@@ -86,11 +98,11 @@ def test_routes_lead_to_their_receivers(labels: dict[str, str], receiver: str) -
 
 
 def test_waits_and_grouping() -> None:
-    """A group's workers are one notification, which comes in seconds; the tree is as small as it can be."""
+    """A group's workers are one notification, or one of each check, in seconds; the tree is small."""
     route = {name: value for name, value in CONFIG["route"].items() if name != "routes"}
     assert route == {
         "receiver": "default",
-        "group_by": ["alertname", "group"],
+        "group_by": ["alertname", "group", "check"],
         "group_wait": "5s",
         "group_interval": "30s",
         "repeat_interval": "4h",
@@ -115,11 +127,16 @@ def test_muting_is_as_written_and_no_wider() -> None:
     assert rules == [
         (
             {"HeartbeatExporterDown"},
-            SINGLE | {"HeartbeatGroupDegraded", "HeartbeatGroupEmpty", "HeartbeatFleetDown"},
+            SINGLE | REPORTED | {"HeartbeatGroupDegraded", "HeartbeatGroupEmpty", "HeartbeatFleetDown"},
             ["cluster"],
         ),
         ({"HeartbeatFleetDown"}, SINGLE | {"HeartbeatGroupDegraded"}, ["cluster"]),
         ({"HeartbeatGroupDegraded"}, SINGLE, ["cluster", "group"]),
+        (
+            {"HeartbeatDependencyDown"},
+            {"HeartbeatWorkerCheckFailing"},
+            ["cluster", "group", "check"],
+        ),
     ]
     for sources, targets, _ in rules:
         assert sources | targets <= set(shipped_alerts())
@@ -147,6 +164,30 @@ RESOLVED = {
     "startsAt": "2026-11-20T08:00:00Z",
     "endsAt": "2026-11-20T09:01:00Z",
 }
+DEPENDENCY = {
+    "status": "firing",
+    "labels": OF_A_CHECK,
+    "annotations": {
+        "summary": "The same check fails on many workers of a group.",
+        "description": "Check cache fails on 75% of the workers of group web.",
+        "runbook_url": "https://runbooks.example/#heartbeatdependencydown",
+    },
+    "startsAt": "2026-11-20T09:00:00Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+}
+CHECK_RESOLVED = {
+    "status": "resolved",
+    "labels": {
+        "alertname": "HeartbeatWorkerCheckFailing",
+        "check": "cache",
+        "worker": "w1",
+        "group": "web",
+        "severity": "warning",
+    },
+    "annotations": {"summary": "A health check of a worker fails.", "description": "Check cache of w1."},
+    "startsAt": "2026-11-20T08:00:00Z",
+    "endsAt": "2026-11-20T09:01:00Z",
+}
 FIRING_TEXT = """\
 HeartbeatGroupDegraded (critical)
 Many workers of a group were lost at the same time.
@@ -156,6 +197,18 @@ Firing since 2026-11-20 09:00:00 UTC. What to do: https://runbooks.example/#hear
 """
 RESOLVED_TEXT = """\
 HeartbeatWorkerDown, worker w1, group web: ended
+Firing from 2026-11-20 08:00:00 UTC to 2026-11-20 09:01:00 UTC.
+
+"""
+DEPENDENCY_TEXT = """\
+HeartbeatDependencyDown (critical)
+The same check fails on many workers of a group.
+Check cache fails on 75% of the workers of group web.
+Firing since 2026-11-20 09:00:00 UTC. What to do: https://runbooks.example/#heartbeatdependencydown
+
+"""
+CHECK_RESOLVED_TEXT = """\
+HeartbeatWorkerCheckFailing, check cache, worker w1, group web: ended
 Firing from 2026-11-20 08:00:00 UTC to 2026-11-20 09:01:00 UTC.
 
 """
@@ -187,8 +240,22 @@ END = "Alertmanager: http://alertmanager:9093"
             RESOLVED_TEXT + END,
             "warning",
         ),
+        (
+            [DEPENDENCY],
+            OF_A_CHECK,
+            "[FIRING:1] HeartbeatDependencyDown, check cache, group web",
+            DEPENDENCY_TEXT + END,
+            "critical",
+        ),
+        (
+            [CHECK_RESOLVED],
+            CHECK_RESOLVED["labels"],
+            "[RESOLVED] HeartbeatWorkerCheckFailing, check cache, worker w1, group web",
+            CHECK_RESOLVED_TEXT + END,
+            "warning",
+        ),
     ],
-    ids=["firing", "both", "resolved"],
+    ids=["firing", "both", "resolved", "dependency", "check resolved"],
 )
 def test_a_notification_reads_well(
     alerts: list[dict[str, Any]], common: dict[str, str], title: str, text: str, severity: str, tmp_path: Path

@@ -26,6 +26,7 @@ WAIT, INTERVAL = 1, 1
 """Seconds of group_wait and group_interval here."""
 
 SINGLE = ("HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected")
+REPORTED = ("HeartbeatWorkerCheckFailing", "HeartbeatEventLoopStuck")
 OF_A_GROUP = (
     "HeartbeatGroupDegraded",
     "HeartbeatGroupEmpty",
@@ -55,6 +56,12 @@ class Alertmanager:
         )
         with urllib.request.urlopen(request, timeout=5):
             pass
+
+    def checks(self) -> list[str | None]:
+        """Of each notification the check it is about, if it is about one."""
+        return [
+            notification.content["groupLabels"].get("check") for notification in self._receiver.notifications
+        ]
 
     def delivered(self) -> list[set[tuple[str, str, str]]]:
         """Of each notification: status, name, and worker or group of its alerts."""
@@ -92,6 +99,10 @@ def alert(name: str, **labels: str) -> Labels:
 
 def lost(worker: str, group: str) -> Labels:
     return alert("HeartbeatWorkerDown", worker_id=worker, worker=worker, group=group)
+
+
+def failing(worker: str, group: str, check: str) -> Labels:
+    return alert("HeartbeatWorkerCheckFailing", worker_id=worker, worker=worker, group=group, check=check)
 
 
 def test_a_group_lost_at_once_is_one_notification(alertmanager: Alertmanager) -> None:
@@ -157,6 +168,54 @@ def test_groups_are_told_apart(alertmanager: Alertmanager) -> None:
     ]
 
 
+def test_a_dependency_is_one_notification_though_a_worker_was_first(alertmanager: Alertmanager) -> None:
+    """Of a check that fails everywhere only the dependency is notified, and of one worker from before."""
+    dependency = alert("HeartbeatDependencyDown", group="web", check="cache")
+    others = [failing(f"w{number}", "web", "cache") for number in range(2, 20)]
+    first = failing("w1", "web", "cache")
+    alertmanager.send([first])
+    alertmanager.settled(1)
+    alertmanager.send([dependency, first, *others])
+    firing = [
+        {("firing", "HeartbeatWorkerCheckFailing", "w1")},
+        {("firing", "HeartbeatDependencyDown", "web")},
+    ]
+    assert alertmanager.settled(2) == firing
+
+    alertmanager.send([first, *others], ended=True)
+    assert alertmanager.settled(2) == firing
+    # Prometheus repeats for 15 minutes what has ended.
+    alertmanager.send([dependency, first], ended=True)
+    *before, last, last_but_one = alertmanager.settled(4)
+    assert before == firing
+    assert last | last_but_one == {
+        ("resolved", "HeartbeatWorkerCheckFailing", "w1"),
+        ("resolved", "HeartbeatDependencyDown", "web"),
+    }
+
+
+def test_two_dependencies_of_a_group_are_two_notifications(alertmanager: Alertmanager) -> None:
+    """The second comes by itself, and so does the end of the first; neither hides another check."""
+    cache, orders = (
+        alert("HeartbeatDependencyDown", group="web", check=check) for check in ("cache", "orders")
+    )
+    alertmanager.send([cache, failing("w1", "web", "cache"), failing("w2", "web", "payments")])
+    alertmanager.settled(2)
+    alertmanager.send([orders, failing("w1", "web", "orders")])
+    alertmanager.settled(3)
+    alertmanager.send([cache, failing("w1", "web", "cache")], ended=True)
+    delivered = alertmanager.settled(4)
+    told = list(zip(alertmanager.checks(), delivered, strict=True))
+    assert sorted(told[:2], key=str) == [
+        ("cache", {("firing", "HeartbeatDependencyDown", "web")}),
+        ("payments", {("firing", "HeartbeatWorkerCheckFailing", "w2")}),
+    ]
+    assert told[2:] == [
+        ("orders", {("firing", "HeartbeatDependencyDown", "web")}),
+        ("cache", {("resolved", "HeartbeatDependencyDown", "web")}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "muted"),
     [
@@ -164,7 +223,9 @@ def test_groups_are_told_apart(alertmanager: Alertmanager) -> None:
             alert("HeartbeatExporterDown"),
             {
                 *((name, worker) for name in SINGLE for worker in ("w1", "b1")),
+                *((name, worker) for name in REPORTED for worker in ("w1", "b1", "w2")),
                 *((name, group) for name in OF_A_GROUP[:2] for group in ("web", "batch")),
+                *(("HeartbeatDependencyDown", group) for group in ("web", "batch")),
                 ("HeartbeatFleetDown", ""),
             },
         ),
@@ -176,6 +237,10 @@ def test_groups_are_told_apart(alertmanager: Alertmanager) -> None:
             },
         ),
         (alert("HeartbeatGroupDegraded", group="web"), {(name, "w1") for name in SINGLE}),
+        (
+            alert("HeartbeatDependencyDown", group="web", check="cache"),
+            {("HeartbeatWorkerCheckFailing", "w1")},
+        ),
     ],
     ids=lambda value: value["alertname"] if isinstance(value, dict) else "",
 )
@@ -189,12 +254,23 @@ def test_muting_takes_what_it_should_and_nothing_else(
             for name in SINGLE
             for worker, group in (("w1", "web"), ("b1", "batch"))
         ),
+        *(
+            alert(name, worker_id=worker, worker=worker, group=group, check=check)
+            for name in REPORTED
+            for worker, group, check in (
+                ("w1", "web", "cache"),
+                ("b1", "batch", "cache"),
+                ("w2", "web", "orders"),
+            )
+        ),
+        *(alert("HeartbeatDependencyDown", group=group, check="payments") for group in ("web", "batch")),
         *(alert(name, group=group) for name in OF_A_GROUP for group in ("web", "batch")),
         *(
             alert(name)
             for name in ("HeartbeatFleetDown", "HeartbeatExporterRestarting", "HeartbeatStoreDown")
         ),
         *(alert(name, cluster="other", worker_id="x", worker="x", group="web") for name in SINGLE),
+        alert("HeartbeatWorkerCheckFailing", cluster="other", worker="x", group="web", check="cache"),
     ]
     # Muted alerts mute in turn: of the general ones, only those take part that are muted here.
     general = {"HeartbeatFleetDown", "HeartbeatGroupDegraded"} - {name for name, _ in muted}
