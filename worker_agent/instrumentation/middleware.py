@@ -90,17 +90,22 @@ def path_template(routes: Iterable[BaseRoute], scope: Scope) -> str | None:
     """The path of the route that takes this request, as it was written: `/orders/{order_id}`.
 
     A route that has the path but not the method answers 405 under its template. Inside a mounted
-    application the templates are joined; where it has no routes, as for files, its prefix stands for all.
+    application, or that of a host, the templates are joined; where it has no routes, as for files, its prefix
+    stands for all.
     """
     refusing: str | None = None
     for route in iter_route_contexts(list(routes)):
         match, child_scope = route.matches(scope)
-        if match is Match.NONE or route.path is None:
+        if match is Match.NONE:
             continue
-        template: str = route.path
+        # The route of a host has no path, and that of something mounted at the root an empty one.
+        prefix = route.path or ""
         if inner := getattr(route, "routes", None):
-            template += path_template(inner, {**scope, **child_scope}) or "/" + UNMATCHED
+            below = path_template(inner, {**scope, **child_scope})
+            template = prefix + (below or "/" + UNMATCHED) if prefix else below
+        else:
+            template = None if route.path is None else prefix or "/"
         if match is Match.FULL:
-            return template or "/"
+            return template
         refusing = refusing or template
     return refusing

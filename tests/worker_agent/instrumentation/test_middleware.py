@@ -1,4 +1,4 @@
-"""Request metrics on routers, mounts, 404s, other methods, failures, streams and WebSockets."""
+"""Request metrics on routers, mounts, hosts, 404s, other methods, failures, streams and WebSockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Match, Mount, Route
+from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from worker_agent.instrumentation.middleware import RequestMetrics
@@ -123,6 +123,8 @@ class TestLabels:
     @pytest.fixture
     def client(self, tmp_path: Path) -> Iterator[TestClient]:
         app = applied(FastAPI())
+        # Ahead of all others, which it must not hide from those with another host.
+        app.router.routes.append(Host("{shop}.example", Router([Route("/orders/{n}/cancel", plain)])))
 
         @app.get("/orders/{order_id}")
         def order(order_id: str) -> str:
@@ -199,6 +201,9 @@ class TestLabels:
             ("BREW", "/orders/7", 405, ("OTHER", "/orders/{order_id}")),
             ("BREW", "/nothing", 404, ("OTHER", "unmatched")),
             ("PURGE", "/purge/7", 200, ("OTHER", "/purge/{key}")),
+            # Routes of a host.
+            ("GET", "http://one.example/orders/7/cancel", 200, ("GET", "/orders/{n}/cancel")),
+            ("GET", "http://one.example/orders/7", 404, ("GET", "unmatched")),
         ],
     )
     def test_labels(
@@ -233,6 +238,8 @@ class TestLabels:
             assert counted() == one("GET", "/deep/{n}", 200)
             client.get("/more/")
             assert counted() == one("GET", "/more/", 200)
+            client.get("/nothing")
+            assert counted() == one("GET", "unmatched", 404)
         app = applied(FastAPI())
         app.mount("/", StaticFiles(directory=tmp_path))
         with TestClient(app) as client:
