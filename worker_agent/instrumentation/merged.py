@@ -108,11 +108,7 @@ class MergedRegistry(CollectorRegistry):
             return None
 
     def _values(self, live: frozenset[str]) -> list[Metric]:
-        files = [
-            str(path)
-            for path in sorted(self._directory.glob("*.db"))
-            if not path.name.startswith(LIVE) or path.stem.rpartition("_")[2] in live
-        ]
+        files = [str(path) for path in sorted(self._directory.glob("*.db")) if _is_shown(path.stem, live)]
         families = self._combined(files)
         for family in families:
             if family.type == "gauge":
@@ -211,11 +207,23 @@ def _sums(families: list[Metric]) -> list[Metric]:
     return [add(same) for same in parts.values()]
 
 
+def _is_shown(file: str, live: frozenset[str]) -> bool:
+    """Whether the values in a file, named without its ending, are shown.
+
+    Counts always are. Gauges say how things are where requests are served, so those of an extra are not: it
+    has each of them at 0 from the moment it counts anything.
+    """
+    if not file.startswith("gauge"):
+        return True
+    place = file.rpartition("_")[2]
+    return not place.startswith(Kind.EXTRA) and (place in live or not file.startswith(LIVE))
+
+
 def _by_place(sample: Sample) -> Sample:
-    """prometheus_client labels it with a `pid`; ours are places."""
+    """prometheus_client labels it with a `pid`; ours are slots."""
     labels = dict(sample.labels)
     place = labels.get("pid", "")
-    if not place.startswith(tuple(Kind)):
+    if not place.startswith(Kind.SLOT):
         return sample
     del labels["pid"]
     return labelled(sample._replace(labels=labels), place.removeprefix(Kind.SLOT))

@@ -97,8 +97,10 @@ class Processes:
 
     def forked(self) -> None:
         """In a new child: the place is the parent's, and locks may be held by threads that are not here."""
+        from worker_agent.slots import Kind
+
         self._taking = threading.Lock()
-        self._kind = self._children
+        self._kind, self._children = self._children, Kind.EXTRA
         if self._place is not None:
             self._place.forget()
             self._place = None

@@ -146,7 +146,7 @@ def test_what_was_shown_is_never_taken_back(directory: Path) -> None:
 
 
 def test_extras_count_too(directory: Path) -> None:
-    """What a child of a worker counts is in the totals; it is no slot and shows nothing else."""
+    """What a child of a worker counts is in the totals; it serves nobody and shows nothing else."""
     worker, child = Sibling(directory), Sibling(directory, Kind.EXTRA)
     for sibling in (worker, child):
         sibling.metric(Counter, "orders").inc()
@@ -158,7 +158,6 @@ def test_extras_count_too(directory: Path) -> None:
         "beats_total 0.0",
         'connected{slot="0"} 1.0',
         "orders_total 2.0",
-        'size{slot="extra0"} 1.0',
         'size{slot="0"} 1.0',
     ]
 

@@ -149,14 +149,15 @@ def test_a_fork_of_a_supervisor_serves(program: Program) -> None:
         for _ in range(2):
             if os.fork() == 0:
                 orders.inc()
+                start(orders.inc, method="fork").join()
                 print(processes.slot(), total())
                 os.kill(os.getpid(), 9)
             os.wait()
         print(total())
     """)
     # The second is the first one's successor.
-    assert lines == ["0 orders_total 101.0", "0 orders_total 102.0", "orders_total 102.0"]
-    assert program.files() == ["counter_extra0.db", "counter_slot0.db"]
+    assert lines == ["0 orders_total 102.0", "0 orders_total 104.0", "orders_total 104.0"]
+    assert program.files() == ["counter_extra0.db", "counter_extra1.db", "counter_slot0.db"]
 
 
 def test_children_of_a_worker(program: Program) -> None:
