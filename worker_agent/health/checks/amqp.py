@@ -53,8 +53,8 @@ class AmqpCheck(Check):
     ) -> None:
         need("AmqpCheck", "aio_pika", "amqp")
         super().__init__(name, timeout=timeout, cache=cache, critical=critical, breaker=breaker)
-        if queue == "":
-            raise ValueError(f"check {name} needs a queue of None or a name")
+        if queue is not None and (not isinstance(queue, str) or not queue):
+            raise ValueError(f"the queue of check {name} must be a name or None, not {queue!r}")
         if queue is None and (max_depth is not None or min_consumers is not None):
             raise ValueError(f"check {name} has a limit for a queue, and no queue")
         self._url = checked_url(
@@ -68,6 +68,7 @@ class AmqpCheck(Check):
         self._min_consumers = checked_limit(f"min_consumers of check {name}", min_consumers)
         self._beyond = checked_severity(f"beyond of check {name}", beyond)
         self._connection: AbstractConnection | None = None
+        self._broker: dict[str, object] = {}
 
     async def run(self) -> Outcome:
         from aio_pika.exceptions import ChannelClosed
@@ -79,12 +80,14 @@ class AmqpCheck(Check):
             if "OpenOk" not in str(error):
                 raise
             # All that aiormq says of the broker's refusal is that it is no acceptance.
-            return Result.unhealthy("the broker refused the virtual host: does it exist, may the user open it?")
+            return Result.unhealthy(
+                "the broker refused the virtual host: does it exist, may the user open it?"
+            )
         try:
             return await self._look(connection)
         except ChannelClosed as error:
             # The broker's answer to a queue that is not there, or not for us; the connection lives on.
-            return Result.unhealthy(str(error), **_about(connection))
+            return Result.unhealthy(str(error), **self._broker)
         except BaseException:
             self._connection = None
             await _hang_up(connection)
@@ -100,10 +103,13 @@ class AmqpCheck(Check):
 
         if self._connection is None or self._connection.is_closed:
             self._connection = await connect(self._url, timeout=self.timeout)
+            assert self._connection.transport is not None, "it has just been opened"
+            told = self._connection.transport.connection.server_properties
+            self._broker = {name: told[name] for name in ("product", "version") if name in told}
         return self._connection
 
     async def _look(self, connection: AbstractConnection) -> Outcome:
-        details = _about(connection)
+        details = self._broker.copy()
         async with connection.channel(publisher_confirms=False) as channel:
             if self._queue is None:
                 return details
@@ -117,13 +123,6 @@ class AmqpCheck(Check):
         if self._min_consumers is not None and consumers < self._min_consumers:
             passed.append(f"{consumers} consumers, below {self._min_consumers}")
         return verdict(self._beyond, passed, details)
-
-
-def _about(connection: AbstractConnection) -> dict[str, object]:
-    if connection.transport is None:
-        return {}
-    properties = connection.transport.connection.server_properties
-    return {name: properties[name] for name in ("product", "version") if name in properties}
 
 
 async def _hang_up(connection: AbstractConnection) -> None:

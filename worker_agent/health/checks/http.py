@@ -70,13 +70,15 @@ class HttpCheck(Check):
             raise ValueError(f"the method of check {name} must be like GET, not {method!r}")
         if body is not None and method == "HEAD":
             raise ValueError(f"check {name} expects a body, which an answer to HEAD does not have")
-        if body is not None and not (isinstance(body, re.Pattern) or (isinstance(body, str) and body)):
+        wanted = body.pattern if isinstance(body, re.Pattern) else body
+        if wanted is not None and not (isinstance(wanted, str) and wanted):
             raise TypeError(f"the body of check {name} must be a text or a compiled pattern, not {body!r}")
         if type(redirects) is not int or redirects < 0:
             raise ValueError(f"the redirects of check {name} must be a number, 0 or more, not {redirects!r}")
         self._method = method
         self._expected = _checked_statuses(f"expect of check {name}", expect)
         self._body = re.compile(re.escape(body)) if isinstance(body, str) else body
+        self._wanted = wanted
         self._max_latency = _checked_latency(f"max_latency of check {name}", max_latency, self.timeout)
         self._headers = _checked_headers(f"the headers of check {name}", headers)
         self._redirects = redirects
@@ -109,13 +111,14 @@ class HttpCheck(Check):
             location = response.headers.get("Location") if 300 <= status < 400 else None
         details: dict[str, object] = {"http_status": status, "latency_seconds": round(latency, 6)}
         if status not in self._expected:
-            elsewhere = "" if location is None else f"; it redirects to {location}"
+            # Without its query, which is long and holds tokens.
+            elsewhere = "" if location is None else f"; it redirects to {location.partition('?')[0]}"
             return Result.unhealthy(
                 f"answered {status}, expected {_in_words(self._expected)}{elsewhere}", **details
             )
         if self._body is not None and not self._body.search(text):
             return Result.unhealthy(
-                f"answered {status} with a body that does not match {self._body.pattern!r}", **details
+                f"answered {status} with a body that does not match {self._wanted!r}", **details
             )
         if self._max_latency is not None and latency > self._max_latency:
             return Result.degraded(

@@ -44,6 +44,8 @@ class RedisCheck(Check):
     ) -> None:
         super().__init__(name, timeout=timeout, cache=cache, critical=critical, breaker=breaker)
         self._pool = RedisPool(f"the url of check {name}", url, self.timeout)
+        if not isinstance(prefix, str) or not prefix:
+            raise ValueError(f"the prefix of check {name} must be a text, not {prefix!r}")
         self._key = f"{prefix}:{name}:{secrets.token_hex(8)}"
 
     async def run(self) -> Outcome:

@@ -33,30 +33,18 @@ class RedisPool:
             example="redis://user:password@cache:6379/0",
             hostless=("unix",),
         )
-        self._options: dict[str, Any] = {
-            **parse_url(url),
-            "max_connections": 1,
-            "timeout": timeout,
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            "health_check_interval": 0,  # whoever uses this is a health check
-            # Redis may have closed the idle connection meanwhile; all else is what the check is for.
-            "retry": Retry(NoBackoff(), 1, (exceptions.ConnectionError,)),
-            "protocol": 2,  # needs no HELLO, which Redis 5 does not have
-            "decode_responses": True,
-            "driver_info": None,  # or redis-py sends CLIENT SETINFO, which is of Redis 7.2
-        }
         self._pool: BlockingConnectionPool | None = None
         try:
+            self._options = {**parse_url(url), **_own_options(timeout)}
             # redis-py annotates only part of itself.
-            BlockingConnectionPool(**self._options).make_connection()  # type: ignore[no-untyped-call]
-        except TypeError as error:
-            raise ValueError(f"{what} has an option that redis-py does not know: {error}") from None
+            self._new_pool().make_connection()  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError, exceptions.RedisError) as error:
+            raise ValueError(f"{what} has an option that redis-py does not take: {error}") from None
 
     def client(self) -> Redis:
         """A client of this pool. It needs no closing."""
         if self._pool is None:
-            self._pool = BlockingConnectionPool(**self._options)
+            self._pool = self._new_pool()
         return Redis(connection_pool=self._pool)
 
     async def close(self) -> None:
@@ -64,3 +52,21 @@ class RedisPool:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.disconnect(inuse_connections=True)
+
+    def _new_pool(self) -> BlockingConnectionPool:
+        return BlockingConnectionPool(**self._options)
+
+
+def _own_options(timeout: float) -> dict[str, Any]:
+    return {
+        "max_connections": 1,
+        "timeout": timeout,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "health_check_interval": 0,  # whoever uses this is a health check
+        # Redis may have closed the idle connection meanwhile; all else is what the check is for.
+        "retry": Retry(NoBackoff(), 1, (exceptions.ConnectionError,)),
+        "protocol": 2,  # needs no HELLO, which Redis 5 does not have
+        "decode_responses": True,
+        "driver_info": None,  # or redis-py sends CLIENT SETINFO, which is of Redis 7.2
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from worker_agent.health.check import BREAKER, CACHE, TIMEOUT, Breaker, Check
 from worker_agent.health.checks.limits import checked_limit, checked_severity, verdict
@@ -51,8 +50,10 @@ class RedisStreamCheck(Check):
     ) -> None:
         super().__init__(name, timeout=timeout, cache=cache, critical=critical, breaker=breaker)
         self._pool = RedisPool(f"the url of check {name}", url, self.timeout)
-        if not stream or group == "":
-            raise ValueError(f"check {name} needs the name of a stream, and a group of None or a name")
+        if not isinstance(stream, str) or not stream:
+            raise ValueError(f"check {name} needs the name of a stream, not {stream!r}")
+        if group is not None and (not isinstance(group, str) or not group):
+            raise ValueError(f"the group of check {name} must be a name or None, not {group!r}")
         if group is None and (max_pending is not None or max_lag is not None):
             raise ValueError(f"check {name} has a limit for what a group has to do, and no group")
         self._stream = stream
@@ -92,17 +93,10 @@ class RedisStreamCheck(Check):
 
 async def _group(redis: Redis, stream: str, group: str) -> dict[str, Any] | None:
     """What a group has to do; None where there is no such group."""
-    async with redis.pipeline(transaction=False) as pipeline:
-        pipeline.xinfo_groups(stream)
-        pipeline.xpending_range(stream, group, "-", "+", 1)
-        groups, oldest = await pipeline.execute(raise_on_error=False)
-    if isinstance(groups, ResponseError):
-        raise groups
-    for found in groups:
+    for found in await redis.xinfo_groups(stream):
         if found["name"] == group:
-            if isinstance(oldest, ResponseError):
-                raise oldest
-            idle = [entry["time_since_delivered"] / 1000 for entry in oldest]
+            oldest = await redis.xpending_range(stream, group, "-", "+", 1)
+            idle = [int(entry["time_since_delivered"]) / 1000 for entry in oldest]
             return {
                 "pending": found["pending"],
                 "oldest_idle_seconds": idle[0] if idle else None,
