@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import cast
 
-from worker_agent.health.result import Outcome
+from worker_agent.health.result import Outcome, Result, judged
 from worker_agent.protocol import MAX_CHECK_NAME, valid_check_name
 from worker_agent.threads import in_daemon_thread
 
@@ -121,24 +121,32 @@ class FunctionCheck(Check):
         super().__init__(name, timeout=timeout, cache=cache, critical=critical, breaker=breaker)
         self._function = _checkable(name, function)
         self._asynchronous = _is_asynchronous(function)
-        self._call: asyncio.Future[object] | None = None
+        self._ended = threading.Event()
+        """Set unless a call hangs in its thread, on whichever event loop it was begun."""
+        self._ended.set()
         self._called = 0.0
 
     async def run(self) -> Outcome:
-        if self._asynchronous:
-            awaitable = self._function()
-            assert inspect.isawaitable(awaitable), "that is what makes it asynchronous"
-            return await awaitable
-        # Nonsense is possible here, and whoever judges the outcome says so.
-        return cast(Outcome, await self._in_thread())
+        if not self._asynchronous:
+            return await self._in_thread()
+        awaitable = self._function()
+        assert inspect.isawaitable(awaitable), "that is what makes it asynchronous"
+        return await awaitable
 
-    async def _in_thread(self) -> object:
-        if self._call is not None and not self._call.done():
+    async def _in_thread(self) -> Result:
+        if not self._ended.is_set():
             raise StillRunning(f"a run that began {time.monotonic() - self._called:.1f} s ago hangs")
-        self._called = time.monotonic()
-        self._call = in_daemon_thread(asyncio.get_running_loop(), self._function)
-        # Shielded, because the thread goes on: only its return makes place for the next.
-        return await asyncio.shield(self._call)
+        ended = threading.Event()
+        call = in_daemon_thread(asyncio.get_running_loop(), self._judged_call, ended)
+        self._ended, self._called = ended, time.monotonic()
+        return await call
+
+    def _judged_call(self, ended: threading.Event) -> Result:
+        try:
+            # Here, because to make a text of what it returned may take its time as well.
+            return judged(self._function())
+        finally:
+            ended.set()
 
 
 def _checkable(name: str, function: CheckFunction) -> CheckFunction:

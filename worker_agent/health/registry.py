@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from purgatory import AsyncCircuitBreakerFactory
 
 from worker_agent.health.check import BREAKER, CACHE, TIMEOUT, Breaker, Check, CheckFunction, FunctionCheck
+from worker_agent.health.result import shown
 from worker_agent.health.runner import Counts, Finding, Runner
 from worker_agent.protocol import MAX_CHECKS, Checks
 
@@ -63,6 +64,7 @@ class Health:
         Raises:
             TypeError: no `Check`; functions are added with `check`.
             ValueError: the name is taken, or there are 32 checks already.
+            RuntimeError: the agent runs, and this is not the application's event loop.
         """
         if not isinstance(check, Check):
             raise TypeError(f'expected a Check, not {check!r}; for a function there is @health.check("name")')
@@ -175,15 +177,21 @@ class _Rounds:
 
     def __init__(self, concurrency: int, breakers: AsyncCircuitBreakerFactory) -> None:
         self.runners: dict[str, Runner] = {}
+        self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(concurrency)
         self._breakers = breakers
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def complete(self) -> bool:
-        return all(runner.last is not None for runner in self.runners.values())
+        # A copy, made at once: another thread may ask while a check is added.
+        return all(runner.last is not None for runner in list(self.runners.values()))
 
     def begin(self, check: Check, counts: Counts) -> None:
+        if _running_loop() is not self._loop:
+            raise RuntimeError(
+                f"check {check.name} comes late: the agent runs, so add it on the application's event loop"
+            )
         runner = Runner(check, self._places, self._breakers, counts)
         self.runners[check.name] = runner
         self._tasks.append(asyncio.create_task(_keep_fresh(runner), name=f"rounds of {check.name}"))
@@ -191,13 +199,22 @@ class _Rounds:
     async def end(self) -> None:
         for task in self._tasks:
             task.cancel()
-        for runner in self.runners.values():
-            runner.stop()
-        closing = [asyncio.create_task(_close(runner.check)) for runner in self.runners.values()]
-        if closing:
-            _, late = await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
+        ending = [
+            asyncio.create_task(_end(runner), name=f"end of {runner.check.name}")
+            for runner in self.runners.values()
+        ]
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=_CLOSE_TIMEOUT)
             for task in late:
+                logger.warning("the %s takes longer than %g s", task.get_name(), _CLOSE_TIMEOUT)
                 task.cancel()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 async def _keep_fresh(runner: Runner) -> None:
@@ -206,8 +223,10 @@ async def _keep_fresh(runner: Runner) -> None:
         await asyncio.sleep(max(runner.check.cache, ROUND))
 
 
-async def _close(check: Check) -> None:
+async def _end(runner: Runner) -> None:
+    await runner.stop()
     try:
-        await check.close()
-    except Exception as error:
-        logger.warning("closing check %s failed: %r", check.name, error, extra={"check": check.name})
+        await runner.check.close()
+    except (Exception, SystemExit) as error:
+        name = runner.check.name
+        logger.warning("closing check %s failed: %s", name, shown(error, repr), extra={"check": name})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
 from worker_agent.masking import masked
 from worker_agent.protocol import CheckState
 
 _LONGEST_TEXT = 500
-_MOST_ITEMS = 50
+_MOST_VALUES = 200
 _DEEPEST = 4
 
 
@@ -21,6 +21,9 @@ class Result:
 
     `details` may hold anything: it is reduced to what JSON can express, bounded in size, and passwords
     in URLs are masked. `error` is one sentence; a healthy result has none.
+
+    Raises:
+        ValueError: `state` is none.
     """
 
     state: CheckState
@@ -28,10 +31,11 @@ class Result:
     error: str | None = None
 
     def __post_init__(self) -> None:
-        details = _plain(self.details, 0)
+        details = _Reduction().of(self.details)
+        object.__setattr__(self, "state", CheckState(self.state))
         object.__setattr__(self, "details", details if isinstance(details, dict) else {})
         if self.error is not None:
-            object.__setattr__(self, "error", _text(str(self.error)))
+            object.__setattr__(self, "error", shown(self.error))
 
     @classmethod
     def healthy(cls, **details: object) -> Result:
@@ -73,31 +77,64 @@ def judged(outcome: object) -> Result:
     if inspect.isawaitable(outcome):
         raise Nonsense(f"the check returned an awaitable {type(outcome).__name__} that was not awaited")
     raise Nonsense(
-        f"the check returned {_text(repr(outcome))}, expected a bool, a mapping of details or a Result"
+        f"the check returned {shown(outcome, repr)}, expected a bool, a mapping of details or a Result"
     )
 
 
-def _plain(value: object, depth: int) -> object:
-    """What JSON can express of `value`; never raises, whatever a check hands over."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, str):
-        return _text(value)
+def shown(value: object, by: Callable[[object], str] = str) -> str:
+    """A text about `value` that is bounded, has UTF-8 and no passwords; never raises, whatever a check
+    hands over."""
     try:
-        if depth < _DEEPEST:
-            if isinstance(value, Mapping):
-                items = list(value.items())[:_MOST_ITEMS]
-                return {_text(str(key)): _plain(item, depth + 1) for key, item in items}
-            if isinstance(value, list | tuple | set | frozenset):
-                return [_plain(item, depth + 1) for item in list(value)[:_MOST_ITEMS]]
-        return _text(str(value))
-    except Exception:
+        # Cut before as well, because masking takes its time; well behind what is left in the end, so that
+        # no password is cut in two.
+        text = masked(by(value)[: 4 * _LONGEST_TEXT])
+        # Half a surrogate pair has no UTF-8 and would fail whoever writes it down.
+        text = text.encode(errors="replace").decode()
+    except (Exception, SystemExit):
         return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
 
 
-def _text(text: str) -> str:
-    # Half a surrogate pair has no UTF-8 and would fail the whole answer.
-    shown = masked(text).encode(errors="replace").decode()
-    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 3]}..."
+class _Reduction:
+    """What JSON can express of one value and what is in it; never raises. Beyond the bounds it leaves out."""
+
+    def __init__(self) -> None:
+        self._room = _MOST_VALUES
+
+    def of(self, value: object, depth: int = 0) -> object:
+        self._room -= 1
+        try:
+            return self._reduced(value, depth)
+        except (Exception, SystemExit):
+            return shown(value)
+
+    def _reduced(self, value: object, depth: int) -> object:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int) and value.bit_length() <= 64:
+            return int(value)
+        if isinstance(value, float) and math.isfinite(value):
+            return float(value)
+        if isinstance(value, str):
+            return shown(value, str.__str__)  # of an enum member its value
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth) if depth < _DEEPEST else "..."
+        if isinstance(value, list | tuple | set | frozenset):
+            return self._sequence(value, depth) if depth < _DEEPEST else "..."
+        return shown(value)
+
+    def _mapping(self, mapping: Mapping[object, object], depth: int) -> dict[str, object]:
+        reduced: dict[str, object] = {}
+        for key, value in mapping.items():
+            if self._room <= 0:
+                break
+            reduced[shown(key)] = self.of(value, depth + 1)
+        return reduced
+
+    def _sequence(self, values: list[object] | tuple[object] | set[object], depth: int) -> list[object]:
+        reduced: list[object] = []
+        for value in values:
+            if self._room <= 0:
+                break
+            reduced.append(self.of(value, depth + 1))
+        return reduced

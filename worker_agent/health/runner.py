@@ -17,8 +17,11 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
 from worker_agent.health.check import Check, StillRunning
-from worker_agent.health.result import Nonsense, Outcome, Result, judged
+from worker_agent.health.result import Nonsense, Outcome, Result, judged, shown
 from worker_agent.protocol import CheckState
+
+_ENDING = 0.5
+"""Seconds that a run which is abandoned gets to give back what it holds."""
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds."""
@@ -93,13 +96,21 @@ class Runner:
             return self.last
         if self._flight is None or self._flight.done():
             self._flight = asyncio.create_task(self._find(), name=f"health check {self.check.name}")
-        return await asyncio.shield(self._flight)
+        flight, began = self._flight, self._monotonic()
+        # Whoever waits may be cancelled, and so may the flight, by `stop`: neither ends the other.
+        await asyncio.wait((flight,))
+        if not flight.cancelled():
+            return flight.result()
+        now = self._monotonic()
+        return Finding(Result.unhealthy("the agent stopped during this run"), now, now - began, Failure.ERROR)
 
-    def stop(self) -> None:
-        """Abandon what is under way."""
-        for task in (self._flight, self._execution):
-            if task is not None:
-                task.cancel()
+    async def stop(self) -> None:
+        """Abandon what is under way, and give it half a second to end."""
+        under_way = [task for task in (self._flight, self._execution) if task is not None and not task.done()]
+        for task in under_way:
+            task.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=_ENDING)
 
     def _holds(self, finding: Finding) -> bool:
         return self._monotonic() - finding.at < self.check.cache
@@ -129,6 +140,8 @@ class Runner:
         except _Failed as failed:
             return failed.result, failed.failure
         except OpenedState as circuit:
+            # It is one exception, raised again and again: each time it would remember this frame too.
+            circuit.__traceback__ = None
             return self._resting(circuit.opened_at), Failure.CIRCUIT_OPEN
         finally:
             # Also by a run that hangs: it may keep a task or a thread, but not the others' turn.
@@ -136,6 +149,7 @@ class Runner:
 
     async def _execute(self, timeout: float) -> Result:
         self._execution = asyncio.create_task(_run(self.check), name=f"run of check {self.check.name}")
+        self._execution.add_done_callback(_retrieve)
         done, _ = await asyncio.wait((self._execution,), timeout=max(0.0, timeout))
         if not done:
             self._execution.cancel()
@@ -148,10 +162,11 @@ class Runner:
             raise _Failed(Result.unhealthy(str(error)), Failure.INVALID) from None
         except asyncio.CancelledError:
             raise _Failed(Result.unhealthy("the check was cancelled"), Failure.ERROR) from None
-        except Exception as error:
-            described = Result.unhealthy(f"{type(error).__name__}: {error}" if str(error) else repr(error))
+        except BaseException as error:  # of the run, which is over: there is nothing here to interrupt
+            said = shown(error)
+            described = f"{type(error).__name__}: {said}" if said else type(error).__name__
             failure = Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.ERROR
-            raise _Failed(described, failure) from None
+            raise _Failed(Result.unhealthy(described), failure) from None
         if result.state is CheckState.UNHEALTHY:
             raise _Failed(result, Failure.UNHEALTHY)
         return result
@@ -198,6 +213,12 @@ class Counts:
         if finding.failure is not Failure.CIRCUIT_OPEN:
             self.duration_counts[bisect_left(DURATION_BUCKETS, finding.duration)] += 1
             self.duration_sum += finding.duration
+
+
+def _retrieve(execution: asyncio.Task[Outcome]) -> None:
+    """Or asyncio logs what a run raised that nobody waited for any more."""
+    if not execution.cancelled():
+        execution.exception()
 
 
 async def _run(check: Check) -> Outcome:
