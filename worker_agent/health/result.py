@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from worker_agent.masking import masked
@@ -131,7 +131,7 @@ class _Reduction:
             reduced[shown(key)] = self.of(value, depth + 1)
         return reduced
 
-    def _sequence(self, values: list[object] | tuple[object] | set[object], depth: int) -> list[object]:
+    def _sequence(self, values: Iterable[object], depth: int) -> list[object]:
         reduced: list[object] = []
         for value in values:
             if self._room <= 0:
