@@ -129,7 +129,7 @@ def test_who_waits_for_a_store_can_be_stopped(tmp_path: Path, by: str) -> None:
             )
         )
         stack.callback(second.kill)
-        eventually(lambda: "Waiting for application startup." in Path(log.name).read_text(), within=30)
+        eventually(lambda: "is held by another exporter" in Path(log.name).read_text(), within=30)
         started = time.monotonic()
         second.send_signal(signal.SIGTERM)
         assert second.wait(20.0) in (0, -signal.SIGTERM)
