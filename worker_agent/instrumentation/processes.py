@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
 import sys
 import threading
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 WORKER = "HEARTBEAT_AGENT_WORKER"
-"""Variable that tells whatever a worker starts that it is not itself one of the server's processes."""
+"""Variable with the pid of a worker, for what it starts: that is not one of the server's processes."""
 
 PUBLISH_INTERVAL = 5.0
 """Seconds; what a killed process had counted since, and nobody had seen yet, is lost."""
@@ -126,10 +127,11 @@ def prepare() -> None:
         return
     from worker_agent.supervisor import Run, supervisor
 
-    given = os.environ.pop(DIRECTORY, "") or os.environ.get(DIRECTORY.lower(), "")
+    given = os.environ.get(DIRECTORY) or os.environ.get(DIRECTORY.lower())
     leader = supervisor()
-    below_a_worker = os.environ.get(WORKER, str(os.getpid())) != str(os.getpid())
+    below_a_worker = _started_by_a_worker()
     if not given and (leader is None or below_a_worker):
+        os.environ.pop(DIRECTORY, None)  # prometheus_client takes an empty name for a directory.
         return
     from worker_agent.slots import Kind, Places, private_directory
 
@@ -179,6 +181,13 @@ def share(registry: CollectorRegistry) -> Callable[[], None]:
     from worker_agent.instrumentation.merged import Publisher
 
     return Publisher(_processes.merged(registry), PUBLISH_INTERVAL).stop
+
+
+def _started_by_a_worker() -> bool:
+    """Directly: a server that a worker starts, as a test may, has processes of its own."""
+    parent = multiprocessing.parent_process()
+    parents = {os.getppid(), os.getppid() if parent is None else parent.pid}
+    return os.environ.get(WORKER) in map(str, parents)
 
 
 def _refuse_metrics() -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 SERVER = """
-import multiprocessing, os, sys, time
+import multiprocessing, os, subprocess, sys, time
 
 def start(work, *arguments, method="spawn"):
     child = multiprocessing.get_context(method).Process(target=work, args=arguments)
@@ -207,6 +207,25 @@ def test_children_of_a_worker_that_is_alone(program: Program) -> None:
     assert lines == ["False"]
 
 
+def test_a_server_that_a_worker_starts(program: Program) -> None:
+    """A server is one, also below a process that is a worker itself, such as a test run."""
+    lines = program.printed("""
+        from worker_agent.instrumentation import processes
+        processes.prepare()
+
+        def work():
+            print(processes.slot(), "PROMETHEUS_MULTIPROC_DIR" in os.environ)
+
+        if __name__ == "__main__":
+            if len(sys.argv) == 1:
+                processes.slot()
+                subprocess.run([sys.executable, __file__, "as a server"])
+            else:
+                start(work).join()
+    """)
+    assert lines == ["0 True"]
+
+
 def test_a_directory_that_is_given(program: Program, tmp_path: Path) -> None:
     """PROMETHEUS_MULTIPROC_DIR makes any process one of several; it is made, and children share it."""
     code = """
@@ -218,7 +237,7 @@ def test_a_directory_that_is_given(program: Program, tmp_path: Path) -> None:
         print(processes.slot(), next(line for line in text.splitlines() if line.startswith("orders_total")))
         if len(sys.argv) < 3:
             print(os.environ["PROMETHEUS_MULTIPROC_DIR"], flush=True)
-            os.system(f"{sys.executable} {__file__} child {'x' * len(sys.argv)}")
+            subprocess.run([sys.executable, __file__, "as", "a child"])
     """
     lines = program.printed(code, PROMETHEUS_MULTIPROC_DIR="given/to us")
     given = tmp_path / "given" / "to us"
