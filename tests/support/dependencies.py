@@ -54,6 +54,15 @@ class Server(ABC):
         assert self._process is not None
         signal_family(self._process.pid, signal.SIGCONT)
 
+    def restore(self) -> None:
+        """Have it run, whatever was done to it: for tests that share it and may have failed."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self.resume()
+        else:
+            self._run.close()
+            self.start()
+
     def __enter__(self) -> Self:
         try:
             self.start()

@@ -110,7 +110,7 @@ async def test_a_dependency_that_comes_and_goes(case: tuple[Server, Callable[[st
         await recovers(health)
         assert connections(server) == 1
     finally:
-        server.resume()
+        server.restore()
         await health.stop()
     assert connections(server) == 0
 
