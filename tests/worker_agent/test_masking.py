@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from worker_agent.masking import masked
+from worker_agent.masking import masked, names_secret
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,9 @@ def test_long_text(piece: str) -> None:
     began = time.process_time()
     masked(piece * (4000 // len(piece)))
     assert time.process_time() - began < 0.2
+
+
+def test_names_of_secrets() -> None:
+    """A name says that something is a secret, whatever is before or after that in it."""
+    names = ["password", "DB_PASSWORD", "api-key", "tokens.old", "user", "pass", "key", ""]
+    assert [name for name in names if names_secret(name)] == names[:4]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from worker_agent.masking import masked
+from worker_agent.masking import MASK, masked, names_secret
 from worker_agent.protocol import CheckState
 
 _LONGEST_TEXT = 500
@@ -128,7 +128,10 @@ class _Reduction:
         for key, value in mapping.items():
             if self._room <= 0:
                 break
-            reduced[shown(key)] = self.of(value, depth + 1)
+            name = shown(key)
+            # A number that goes by such a name is one of tokens, and no secret.
+            secret = isinstance(value, str | bytes) and names_secret(name)
+            reduced[name] = MASK if secret else self.of(value, depth + 1)
         return reduced
 
     def _sequence(self, values: Iterable[object], depth: int) -> list[object]:

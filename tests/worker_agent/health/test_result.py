@@ -212,3 +212,13 @@ def test_coroutine() -> None:
 
     with pytest.raises(Nonsense, match=r"^the check returned a coroutine that was not awaited$"):
         judged(healthy())
+
+
+def test_secrets_by_name() -> None:
+    """A text that goes by the name of a secret is masked wherever it is; a number is told."""
+    details = {"password": "sesame", "deep": [{"api_token": b"sesame", "user": "ali"}], "tokens": 5}
+    assert judged(details).details == {
+        "password": "****",
+        "deep": [{"api_token": "****", "user": "ali"}],
+        "tokens": 5,
+    }
