@@ -15,7 +15,7 @@ REMEMBERED = 5
 class LoopLag:
     """One probe at a time: "run this now", and the time until it was run.
 
-    `probe` and `worst` belong to the measuring thread; the measured loop only appends.
+    The methods belong to the measuring thread; the measured loop only appends.
     """
 
     def __init__(
@@ -43,6 +43,11 @@ class LoopLag:
         if pending is not None:
             lags.append(self._monotonic() - pending)
         return max(lags, default=None)
+
+    def waiting(self) -> float:
+        """Seconds since the measurement that is under way was started; 0 when none is."""
+        pending = self._pending_since
+        return 0.0 if pending is None else self._monotonic() - pending
 
     def _answer(self, asked: float) -> None:
         self._lags.append(self._monotonic() - asked)

@@ -79,6 +79,22 @@ def test_closed() -> None:
     assert bench.lag.worst() == 0.5
 
 
+def test_waiting() -> None:
+    """How long the loop lets the present measurement wait; nothing that is over counts."""
+    bench = Bench()
+    assert bench.lag.waiting() == 0.0
+    bench.lag.probe()
+    bench.now += 0.5
+    bench.lag.probe()
+    assert bench.lag.waiting() == 0.5
+    bench.loop.run()
+    assert bench.lag.waiting() == 0.0
+    bench.loop.closed = True
+    bench.lag.probe()
+    bench.now += 1.0
+    assert bench.lag.waiting() == 0.0
+
+
 async def test_real_loop() -> None:
     """A real loop that turns freely is late by next to nothing."""
     lag = LoopLag(asyncio.get_running_loop())
