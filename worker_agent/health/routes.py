@@ -1,66 +1,55 @@
-"""The health paths of a worker, as load balancers, orchestrators and people ask for them.
-
-A worker whose exporter is away is degraded and answers 200: it does its work, only nobody watches.
-"""
+"""The health paths of a worker, as load balancers, orchestrators and people ask for them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from collections.abc import Sequence
 from typing import Protocol
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Request, Response
 
-from worker_agent.statistics import Statistics
-
-NOT_STARTED = "the agent was not started: pass lifespan=agent.lifespan to FastAPI"
+from worker_agent.health.answers import Answer, Endpoint, Requests
 
 
-class Worker(Protocol):
-    """What the paths report on."""
+class Answering(Protocol):
+    """Whoever knows what each path answers: `Answers`, or somebody who asks them."""
 
     @property
-    def statistics(self) -> Statistics: ...
-    @property
-    def version(self) -> str | None: ...
-    @property
-    def uptime(self) -> float: ...
-    @property
-    def started(self) -> bool: ...
-    @property
-    def ready(self) -> bool: ...
+    def requests(self) -> Requests: ...
+    async def health(self, names: Sequence[str] | None = None) -> Answer: ...
+    async def live(self) -> Answer: ...
+    async def ready(self) -> Answer: ...
+    async def startup(self) -> Answer: ...
 
 
-def add_health_routes(app: FastAPI, worker: Worker) -> None:
-    """Add `/health`, `/health/live`, `/health/ready` and `/health/startup`."""
+def add_health_routes(app: FastAPI, answers: Answering) -> None:
+    """Add `/health`, `/health/live`, `/health/ready` and `/health/startup`.
 
-    def about(status: object) -> dict[str, object]:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {
-            "status": status,
-            "timestamp": now,
-            "uptime": round(worker.uptime, 3),
-            "version": worker.version,
-        }
+    `/health?check=name`, with as many `check` as one likes, is about these checks alone.
+    """
 
-    async def health() -> JSONResponse:
-        exporter = exporter_check(worker)
-        return JSONResponse({**about(exporter["status"]), "checks": {"exporter": exporter}})
+    async def health(request: Request) -> Response:
+        names = request.query_params.getlist("check") or None
+        return respond(Endpoint.HEALTH, await answers.health(names))
 
-    async def live() -> JSONResponse:
-        return JSONResponse(about("alive"))
+    async def live() -> Response:
+        return respond(Endpoint.LIVE, await answers.live())
 
-    async def ready() -> JSONResponse:
-        if worker.ready:
-            return JSONResponse(about("ready"))
-        return JSONResponse(
-            {**about("not_ready"), "error": "stopping" if worker.started else NOT_STARTED}, 503
+    async def ready() -> Response:
+        return respond(Endpoint.READY, await answers.ready())
+
+    async def startup() -> Response:
+        return respond(Endpoint.STARTUP, await answers.startup())
+
+    def respond(endpoint: Endpoint, answer: Answer) -> Response:
+        answers.requests.count(endpoint, answer.status_code)
+        return Response(
+            # In ASCII: half a surrogate pair, wherever it comes from, has no UTF-8.
+            json.dumps(answer.body),
+            answer.status_code,
+            {"Cache-Control": "no-store"},
+            "application/json",
         )
-
-    async def startup() -> JSONResponse:
-        if worker.started:
-            return JSONResponse(about("started"))
-        return JSONResponse({**about("starting"), "error": NOT_STARTED}, 503)
 
     for path, endpoint in (
         ("/health", health),
@@ -69,13 +58,3 @@ def add_health_routes(app: FastAPI, worker: Worker) -> None:
         ("/health/startup", startup),
     ):
         app.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False)
-
-
-def exporter_check(worker: Worker) -> dict[str, object]:
-    """The connection to the exporter: healthy or degraded, never unhealthy."""
-    statistics = worker.statistics
-    details = {"worker_id": statistics.worker_id, "heartbeats_sent": statistics.heartbeats_sent}
-    if statistics.connected:
-        return {"status": "healthy", "details": details, "error": None}
-    error = (statistics.problem or "not connected yet") if worker.started else NOT_STARTED
-    return {"status": "degraded", "details": details, "error": error}
