@@ -158,7 +158,7 @@ PRIVATE: dict[str, list[str]] = {
     "starlette_prometheus": ["worker_agent.instrumentation"],
     "structlog": ["worker_agent.logs"],
     "typer": ["exporter.cli"],
-    "uvicorn": ["exporter.server", "exporter.websocket", "worker_agent.main"],
+    "uvicorn": ["exporter.server", "exporter.websocket", "worker_agent.health", "worker_agent.main"],
     "websockets": ["exporter.websocket", "worker_agent.client"],
 }
 
