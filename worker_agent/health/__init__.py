@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker_agent.health.check import Breaker, Check
     from worker_agent.health.checks.amqp import AmqpCheck
+    from worker_agent.health.checks.cpu import CpuCheck
+    from worker_agent.health.checks.disk import DiskCheck
+    from worker_agent.health.checks.event_loop import EventLoopCheck
     from worker_agent.health.checks.http import HttpCheck
+    from worker_agent.health.checks.memory import MemoryCheck
     from worker_agent.health.checks.postgres import PostgresCheck
     from worker_agent.health.checks.redis import RedisCheck
     from worker_agent.health.checks.redis_stream import RedisStreamCheck
@@ -30,8 +34,12 @@ __all__ = [
     "AmqpCheck",
     "Breaker",
     "Check",
+    "CpuCheck",
+    "DiskCheck",
+    "EventLoopCheck",
     "Health",
     "HttpCheck",
+    "MemoryCheck",
     "PostgresCheck",
     "RedisCheck",
     "RedisStreamCheck",
@@ -43,8 +51,12 @@ _HOMES = {
     "AmqpCheck": "worker_agent.health.checks.amqp",
     "Breaker": "worker_agent.health.check",
     "Check": "worker_agent.health.check",
+    "CpuCheck": "worker_agent.health.checks.cpu",
+    "DiskCheck": "worker_agent.health.checks.disk",
+    "EventLoopCheck": "worker_agent.health.checks.event_loop",
     "Health": "worker_agent.health.registry",
     "HttpCheck": "worker_agent.health.checks.http",
+    "MemoryCheck": "worker_agent.health.checks.memory",
     "PostgresCheck": "worker_agent.health.checks.postgres",
     "RedisCheck": "worker_agent.health.checks.redis",
     "RedisStreamCheck": "worker_agent.health.checks.redis_stream",

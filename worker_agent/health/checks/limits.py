@@ -23,6 +23,21 @@ def checked_limit(what: str, value: object) -> int | None:
     return value
 
 
+def checked_measure(what: str, value: object, most: float) -> float | None:
+    """A number above 0 and up to `most`, or None for no limit.
+
+    Raises:
+        TypeError, ValueError: it is no number, or none of these.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{what} must be a number or None, not {value!r}")
+    if not 0 < value <= most:
+        raise ValueError(f"{what} must be above 0 and at most {most:g}, not {value!r}")
+    return float(value)
+
+
 def checked_severity(what: str, value: object) -> CheckState:
     """What passing a limit means: degraded or unhealthy.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker_agent.health.checks.limits import checked_limit, checked_severity, verdict
+from worker_agent.health.checks.limits import checked_limit, checked_measure, checked_severity, verdict
 from worker_agent.health.result import Result
 from worker_agent.protocol import CheckState
 
@@ -27,6 +27,28 @@ def test_no_limit(limit: object, error: type[Exception], text: str) -> None:
     """Any other is refused."""
     with pytest.raises(error) as refused:
         checked_limit("max", limit)
+    assert str(refused.value) == text
+
+
+def test_measures() -> None:
+    """What is measured has a limit that need not be whole, and may be missing."""
+    assert [checked_measure("max", limit, 100) for limit in (None, 0.5, 100)] == [None, 0.5, 100.0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "error", "text"),
+    [
+        (0, ValueError, "max must be above 0 and at most 100, not 0"),
+        (100.5, ValueError, "max must be above 0 and at most 100, not 100.5"),
+        (float("nan"), ValueError, "max must be above 0 and at most 100, not nan"),
+        (True, TypeError, "max must be a number or None, not True"),
+        ("5", TypeError, "max must be a number or None, not '5'"),
+    ],
+)
+def test_no_measure(limit: object, error: type[Exception], text: str) -> None:
+    """Any other is refused."""
+    with pytest.raises(error) as refused:
+        checked_measure("max", limit, 100)
     assert str(refused.value) == text
 
 
