@@ -7,9 +7,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
-from purgatory import AsyncCircuitBreakerFactory
-
 from worker_agent.health.check import BREAKER, CACHE, TIMEOUT, Breaker, Check, CheckFunction, FunctionCheck
+from worker_agent.health.circuits import Circuits
 from worker_agent.health.result import shown
 from worker_agent.health.runner import Counts, Finding, Runner
 from worker_agent.protocol import MAX_CHECKS, Checks
@@ -54,7 +53,7 @@ class Health:
         self._concurrency = concurrency
         self._checks: dict[str, Check] = {}
         self._counts: dict[str, Counts] = {}
-        self._breakers = AsyncCircuitBreakerFactory()
+        self._circuits = Circuits()
         self._rounds: _Rounds | None = None
         self._started_up = False
 
@@ -74,9 +73,10 @@ class Health:
             raise ValueError(f"there is a check named {check.name} already")
         if len(self._checks) >= MAX_CHECKS:
             raise ValueError(f"check {check.name} is one too many: at most {MAX_CHECKS} are allowed")
+        self._circuits.prepare(check)
         counts = Counts()
         if self._rounds is not None:
-            self._rounds.begin(check, counts)
+            self._rounds.begin(check, self._circuits, counts)
         self._counts[check.name] = counts
         self._checks[check.name] = check
 
@@ -161,9 +161,9 @@ class Health:
     async def start(self) -> None:
         """Look at everything from now on, on this event loop."""
         assert self._rounds is None, "it was started already"
-        self._rounds = _Rounds(self._concurrency, self._breakers)
+        self._rounds = _Rounds(self._concurrency)
         for name, check in self._checks.items():
-            self._rounds.begin(check, self._counts[name])
+            self._rounds.begin(check, self._circuits, self._counts[name])
 
     async def stop(self) -> None:
         """Stop looking, and have every check give back what it holds, for a second at most."""
@@ -175,11 +175,10 @@ class Health:
 class _Rounds:
     """All checks on one event loop, each looked at again when it is time."""
 
-    def __init__(self, concurrency: int, breakers: AsyncCircuitBreakerFactory) -> None:
+    def __init__(self, concurrency: int) -> None:
         self.runners: dict[str, Runner] = {}
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(concurrency)
-        self._breakers = breakers
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -187,12 +186,12 @@ class _Rounds:
         # A copy, made at once: another thread may ask while a check is added.
         return all(runner.last is not None for runner in list(self.runners.values()))
 
-    def begin(self, check: Check, counts: Counts) -> None:
+    def begin(self, check: Check, circuits: Circuits, counts: Counts) -> None:
         if _running_loop() is not self._loop:
             raise RuntimeError(
                 f"check {check.name} comes late: the agent runs, so add it on the application's event loop"
             )
-        runner = Runner(check, self._places, self._breakers, counts)
+        runner = Runner(check, self._places, circuits, counts)
         self.runners[check.name] = runner
         self._tasks.append(asyncio.create_task(_keep_fresh(runner), name=f"rounds of {check.name}"))
 

@@ -8,15 +8,12 @@ import logging
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
-
 from worker_agent.health.check import Check, StillRunning
+from worker_agent.health.circuits import CircuitOpen, Circuits
 from worker_agent.health.result import Nonsense, Outcome, Result, judged, shown
 from worker_agent.protocol import CheckState
 
@@ -62,7 +59,7 @@ class Runner:
 
     Args:
         places: how many checks may run at the same time, over all of them.
-        breakers: holds the circuits of all checks by name.
+        circuits: of all checks.
         counts: goes on over several starts.
     """
 
@@ -70,14 +67,14 @@ class Runner:
         self,
         check: Check,
         places: asyncio.Semaphore,
-        breakers: AsyncCircuitBreakerFactory,
+        circuits: Circuits,
         counts: Counts,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.check = check
         self.last: Finding | None = None
         self._places = places
-        self._breakers = breakers
+        self._circuits = circuits
         self._counts = counts
         self._monotonic = monotonic
         self._flight: asyncio.Task[Finding] | None = None
@@ -135,14 +132,12 @@ class Runner:
         except TimeoutError:
             return self._hanging(f"no turn within {self.check.timeout:g} s: too many checks hang")
         try:
-            async with await self._circuit():
+            async with self._circuits.closed(self.check):
                 return await self._execute(self.check.timeout - (self._monotonic() - began)), None
         except _Failed as failed:
             return failed.result, failed.failure
-        except OpenedState as circuit:
-            # It is one exception, raised again and again: each time it would remember this frame too.
-            circuit.__traceback__ = None
-            return self._resting(circuit.opened_at), Failure.CIRCUIT_OPEN
+        except CircuitOpen as circuit:
+            return self._resting(circuit.since), Failure.CIRCUIT_OPEN
         finally:
             # Also by a run that hangs: it may keep a task or a thread, but not the others' turn.
             self._places.release()
@@ -173,12 +168,6 @@ class Runner:
 
     def _hanging(self, error: str) -> tuple[Result, Failure]:
         return Result.unhealthy(error), Failure.TIMEOUT
-
-    async def _circuit(self) -> AbstractAsyncContextManager[object]:
-        breaker = self.check.breaker
-        if breaker is None:
-            return nullcontext()
-        return await self._breakers.get_breaker(self.check.name, breaker.threshold, breaker.ttl)
 
     def _resting(self, opened_at: float) -> Result:
         since = datetime.fromtimestamp(opened_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -6,16 +6,16 @@ import asyncio
 import gc
 import logging
 import threading
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
 
 from tests.support.hand_clock import HandClock
 from tests.worker_agent.health.scripted import Gate, Scripted, Silent, StubbornGate, agent_threads
 from worker_agent.health.check import Breaker, Check, FunctionCheck
+from worker_agent.health.circuits import CircuitOpen, Circuits
 from worker_agent.health.result import Outcome, Result
 from worker_agent.health.runner import Counts, Failure, Finding, Runner
 
@@ -30,12 +30,12 @@ class Bench:
         self.clock = HandClock()
         self.counts = Counts()
         self.places = asyncio.Semaphore(places)
-        self.breakers = AsyncCircuitBreakerFactory()
+        self.circuits = Circuits()
         self.check = check
         self.runner = self.another()
 
     def another(self) -> Runner:
-        return Runner(self.check, self.places, self.breakers, self.counts, self.clock)
+        return Runner(self.check, self.places, self.circuits, self.counts, self.clock)
 
     async def fresh(self) -> Finding:
         """A finding of now, whatever is cached."""
@@ -193,7 +193,7 @@ async def test_a_hanging_check_keeps_nobodys_place() -> None:
     gate = StubbornGate()
     bench = Bench(Scripted(gate, timeout=SOON), places=1)
     await bench.runner.finding()
-    other = Runner(Scripted(True), bench.places, bench.breakers, Counts(), bench.clock)
+    other = Runner(Scripted(True), bench.places, bench.circuits, Counts(), bench.clock)
     assert (await other.finding()).result == Result.healthy()
     gate.open()
 
@@ -282,10 +282,11 @@ async def test_an_open_circuit_keeps_no_frames() -> None:
     bench = Bench(Scripted(False, breaker=Breaker(threshold=1), cache=0.0))
 
     async def frames() -> int:
-        with pytest.raises(OpenedState) as caught:
-            async with await bench.breakers.get_breaker("c"):
+        with pytest.raises(CircuitOpen) as caught:
+            async with bench.circuits.closed(bench.check):
                 pass
-        return len(caught.traceback)
+        assert caught.value.__context__ is not None
+        return len(traceback.extract_tb(caught.value.__context__.__traceback__))
 
     await bench.fresh()
     before = await frames()
