@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from worker_agent.background import Background
-from worker_agent.client import Client
 from worker_agent.environment import load
-from worker_agent.identity import Identity
-from worker_agent.lag import LoopLag
-from worker_agent.registration import register
-from worker_agent.session import Session
+from worker_agent.health.answers import Answers
+from worker_agent.health.registry import Health
+from worker_agent.identity import Identity, worker_name
+from worker_agent.instrumentation import processes
+from worker_agent.running import Running
 from worker_agent.settings import WorkerSettings
-from worker_agent.signals import on_termination
 from worker_agent.statistics import Statistics
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from prometheus_client.registry import CollectorRegistry
 
-    from worker_agent.instrumentation.agent import AgentCollector
-
-STOP_TIMEOUT = 3.0
-"""Longest wait for the goodbye, in seconds: an exporter that hangs does not hold up a shutdown."""
+# Now, because the application makes its metrics after it has imported the agent.
+processes.prepare()
 
 METRICS_PATH = "/metrics"
 
@@ -42,24 +35,41 @@ Lifespan = Callable[["FastAPI"], AbstractAsyncContextManager[StateT]]
 
 
 class Agent:
-    """Heartbeats for the process it runs in, from a thread of its own.
+    """Heartbeats for the process it runs in, from a thread of its own, and what they are to tell.
+
+    `health` is its registry of checks.
 
     Args:
         settings: read from the environment when left out.
         version: of the application; `instrument` takes it from the application when left out.
+        health: a registry that was made with other than the usual arguments.
 
     Raises:
         SettingsError: the environment holds wrong settings; the error names all of them.
     """
 
-    def __init__(self, settings: WorkerSettings | None = None, *, version: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings | None = None,
+        *,
+        version: str | None = None,
+        health: Health | None = None,
+    ) -> None:
         self.settings = load(WorkerSettings) if settings is None else settings
         self.version = version
+        self.health = Health() if health is None else health
         self.statistics = Statistics()
+        self._answers = Answers(self, self.health)
         self._created = time.monotonic()
+        self._slot = 0
         self._metrics_path: str | None = None
         self._registry: CollectorRegistry | None = None
-        self._running: _Running | None = None
+        self._running: Running | None = None
+
+    @property
+    def name(self) -> str:
+        """What this worker is called, by itself and by the exporter."""
+        return worker_name(self.settings, self._slot)
 
     @property
     def uptime(self) -> float:
@@ -97,18 +107,21 @@ class Agent:
     async def __aenter__(self) -> Agent:
         if self._running is not None:
             raise RuntimeError("this agent is running already")
+        self._slot = processes.slot()
         identity = Identity(
             self.settings,
             boot_id=uuid.uuid4().hex,
             started_at=time.time(),
             version=self.version,
             metrics_path=self._metrics_path,
+            slot=self._slot,
         )
-        lag = LoopLag(asyncio.get_running_loop())
-        self._running = _Running(identity, self.statistics, lag)
+        self._running = Running(identity, self.statistics, self.health, self._answers)
+        await self.health.start()
         if self._registry is not None:
-            self._running.show_on(self._registry)
-        logger.info("heartbeats of %s go to %s", identity.name, self.settings.exporter_url)
+            self._show(self._running, self._registry)
+        fields = {"worker": self.name, "url": self.settings.exporter_url}
+        logger.info("heartbeats of %s go to %s", *fields.values(), extra=fields)
         return self
 
     async def __aexit__(
@@ -135,56 +148,21 @@ class Agent:
 
         from worker_agent.health.routes import add_health_routes
         from worker_agent.instrumentation.exposition import add_metrics_route
+        from worker_agent.instrumentation.function_metrics import show_functions
         from worker_agent.instrumentation.requests import count_requests
 
         self._registry = REGISTRY if registry is None else registry
         self._metrics_path = METRICS_PATH
         self.version = self.version or app.version
-        add_health_routes(app, self)
+        add_health_routes(app, self._answers)
+        show_functions(self._registry)
         add_metrics_route(app, METRICS_PATH, self._registry)
         count_requests(app)
 
-
-class _Running:
-    """What exists from the start of an agent to its end."""
-
-    def __init__(self, identity: Identity, statistics: Statistics, lag: LoopLag) -> None:
-        settings = identity.settings
-        post = partial(register, settings.exporter_url, identity.registration())
-        client = Client(Session(statistics), post, lag=lag)
-        self.leaving = False
-        self._statistics = statistics
-        self._lag = lag
-        self._stop = partial(client.stop, leave=settings.worker_leave_on_shutdown)
-        self._background = Background(client.run)
-        self._restore_signals = on_termination(self.say_goodbye, last_words=self._wait)
-        self._shown: tuple[CollectorRegistry, AgentCollector] | None = None
-
-    def show_on(self, registry: CollectorRegistry) -> None:
+    def _show(self, running: Running, registry: CollectorRegistry) -> None:
+        from worker_agent.health.metrics import HealthCollector
         from worker_agent.instrumentation.agent import AgentCollector
 
-        collector = AgentCollector(self._statistics, self._lag)
-        try:
-            registry.register(collector)
-        except ValueError:
-            logger.warning("another agent runs in this process; its metrics are shown, not this one's")
-        else:
-            self._shown = (registry, collector)
-
-    def say_goodbye(self) -> None:
-        """At once, while requests in flight go on. Called from a signal handler too: no locks, no logs."""
-        self.leaving = True
-        self._background.call(self._stop)
-
-    async def end(self) -> None:
-        self.say_goodbye()
-        self._restore_signals()
-        if not await asyncio.to_thread(self._background.join, STOP_TIMEOUT):
-            logger.warning("the goodbye was not taken within %g s", STOP_TIMEOUT)
-        if self._shown is not None:
-            registry, collector = self._shown
-            with contextlib.suppress(KeyError):
-                registry.unregister(collector)
-
-    def _wait(self) -> None:
-        self._background.join(STOP_TIMEOUT)
+        running.show(AgentCollector(self.statistics, running.lag), registry)
+        running.show(HealthCollector(self.health, self._answers.requests), registry)
+        running.share(registry)

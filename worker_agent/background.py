@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
@@ -38,10 +37,13 @@ class Background:
         self._thread = threading.Thread(target=self._run, args=[main], name="heartbeat-agent", daemon=True)
         self._thread.start()
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Have the thread call it soon; nothing when it has ended. Safe in a signal handler."""
-        with contextlib.suppress(RuntimeError):
+    def call(self, function: Callable[[], object]) -> bool:
+        """Have the thread call it soon; False when it has ended. Safe in a signal handler."""
+        try:
             self._loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            return False
+        return True
 
     def join(self, timeout: float) -> bool:
         """Wait for the end, at most `timeout` seconds; whether it came."""

@@ -20,7 +20,6 @@ from fastapi import FastAPI
 from worker_agent import logs
 from worker_agent.agent import Agent
 from worker_agent.environment import SettingsError, load
-from worker_agent.identity import worker_name
 from worker_agent.settings import WorkerSettings
 
 # By name, since the module is called __main__ where it is run as a program.
@@ -45,8 +44,8 @@ def create_app(settings: WorkerSettings) -> FastAPI:
         rounds = min(max(rounds, 1), 100_000)
         for _ in range(rounds):
             digest = hashlib.sha256(digest).digest()
-        logger.debug("worked for %d rounds", rounds, extra={"worker": worker_name(settings)})
-        return {"worker": worker_name(settings), "host": settings.worker_host, "result": digest.hex()}
+        logger.debug("worked for %d rounds", rounds, extra={"worker": agent.name})
+        return {"worker": agent.name, "host": settings.worker_host, "result": digest.hex()}
 
     return app
 

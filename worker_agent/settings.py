@@ -66,6 +66,16 @@ class WorkerSettings(Environment):
     worker_leave_on_shutdown: bool = Field(
         False, description="A clean stop removes the worker at once: for scaling down"
     )
+    worker_health_port: Port | None = Field(
+        None,
+        description="Answer the health paths on this port too, even while the application's event loop is "
+        "stuck; process n of several behind one port takes this port + n",
+    )
+    worker_drain_delay: Annotated[float, Field(ge=0, le=300)] = Field(
+        0,
+        description="Seconds from SIGTERM, when `/health/ready` turns to 503, until the server hears of it "
+        "and takes no more requests",
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
     log_format: LogFormat = Field("console", description="console, logfmt or json")
 

@@ -14,7 +14,7 @@ def on_termination(
     callback: Callable[[], None],
     *,
     hold: Callable[[int], bool] = lambda number: False,
-    last_words: Callable[[], None] | None = None,
+    last_words: Callable[[], object] | None = None,
 ) -> Callable[[], None]:
     """Call `callback` when the process is asked to end, then the handler that was there before.
 

@@ -11,6 +11,7 @@ import pytest
 import worker_agent
 from worker_agent.agent import Agent
 from worker_agent.environment import SettingsError
+from worker_agent.instrumentation.functions import DEFAULT
 from worker_agent.settings import WorkerSettings
 
 HEAVY = ("fastapi", "starlette", "uvicorn", "redis", "starlette_prometheus", "prometheus_client", "structlog")
@@ -18,10 +19,11 @@ HEAVY = ("fastapi", "starlette", "uvicorn", "redis", "starlette_prometheus", "pr
 
 def test_public_names() -> None:
     """These names and no others are promised to applications."""
-    assert worker_agent.__all__ == ["Agent", "SettingsError", "WorkerSettings"]
+    assert worker_agent.__all__ == ["Agent", "SettingsError", "WorkerSettings", "measured"]
     assert worker_agent.Agent is Agent
     assert worker_agent.SettingsError is SettingsError
     assert worker_agent.WorkerSettings is WorkerSettings
+    assert worker_agent.measured == DEFAULT.measured
 
 
 def test_unknown_name() -> None:

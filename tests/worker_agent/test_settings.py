@@ -30,6 +30,8 @@ def test_defaults() -> None:
         "heartbeat_interval": None,
         "heartbeat_timeout": None,
         "worker_leave_on_shutdown": False,
+        "worker_health_port": None,
+        "worker_drain_delay": 0,
         "log_level": "INFO",
         "log_format": "console",
     }

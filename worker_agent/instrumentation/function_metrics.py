@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from worker_agent.instrumentation.function_record import FunctionRecord
-from worker_agent.instrumentation.functions import Functions
+from worker_agent.instrumentation.functions import DEFAULT, Functions
 
 
 class FunctionCollector(Collector):
@@ -25,6 +26,12 @@ class FunctionCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         return _families(self._functions.records)
+
+
+def show_functions(registry: CollectorRegistry) -> None:
+    """Have a registry show the functions of this process, from now on; again is harmless."""
+    with contextlib.suppress(ValueError):
+        registry.register(FunctionCollector(DEFAULT))
 
 
 def _families(records: Iterable[FunctionRecord]) -> Iterator[Metric]:

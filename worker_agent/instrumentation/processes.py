@@ -187,7 +187,7 @@ def _started_by_a_worker() -> bool:
     """Directly: a server that a worker starts, as a test may, has processes of its own."""
     parent = multiprocessing.parent_process()
     parents = {os.getppid(), os.getppid() if parent is None else parent.pid}
-    return os.environ.get(WORKER) in map(str, parents)
+    return os.environ.get(WORKER, "") in {str(pid) for pid in parents}
 
 
 def _refuse_metrics() -> None:
