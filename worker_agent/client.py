@@ -193,8 +193,11 @@ class Client:
             await asyncio.sleep(PROBE_EVERY)
 
     def _readings(self) -> Readings:
+        registration = self._session.registration
+        interval = 0.0 if registration is None else registration.heartbeat_interval
         return Readings(
-            loop_lag=None if self._lag is None else self._lag.worst(),
+            # A little more than since the last heartbeat, so that none of them misses a block.
+            loop_lag=None if self._lag is None else self._lag.worst(within=max(interval, PROBE_EVERY) * 1.5),
             checks=None if self._checks is None else self._checks(),
         )
 

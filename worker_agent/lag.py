@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable
 
 PROBE_EVERY = 1.0
-REMEMBERED = 5
-"""Probes: a heartbeat every five seconds misses none."""
+REMEMBERED = 60
+"""Seconds in which something was measured; of each the largest lag."""
+LATELY = 15.0
+"""Seconds; as long as a scrape is usually away."""
 
 
 class LoopLag:
@@ -23,7 +25,8 @@ class LoopLag:
     ) -> None:
         self._loop = loop
         self._monotonic = monotonic
-        self._lags: deque[float] = deque(maxlen=REMEMBERED)
+        # The second in which a measurement ended, and its lag. Probes may be many: /health asks for them.
+        self._lags: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
         self._pending_since: float | None = None
 
     def probe(self) -> None:
@@ -36,12 +39,15 @@ class LoopLag:
         except RuntimeError:
             self._pending_since = None
 
-    def worst(self) -> float | None:
-        """The largest of the last lags, in seconds, with what is being waited for; None before the first."""
-        pending = self._pending_since
-        lags = list(self._lags)
+    def worst(self, within: float = LATELY) -> float | None:
+        """The largest lag of the last so many seconds, up to 60, with what is being waited for.
+
+        In seconds; None when nothing was measured.
+        """
+        pending, now = self._pending_since, self._monotonic()
+        lags = [lag for second, lag in list(self._lags) if second >= now - within - 1]
         if pending is not None:
-            lags.append(self._monotonic() - pending)
+            lags.append(now - pending)
         return max(lags, default=None)
 
     def waiting(self) -> float:
@@ -50,5 +56,10 @@ class LoopLag:
         return 0.0 if pending is None else self._monotonic() - pending
 
     def _answer(self, asked: float) -> None:
-        self._lags.append(self._monotonic() - asked)
+        now = self._monotonic()
+        second, lag = int(now), now - asked
+        if self._lags and self._lags[-1][0] == second:
+            self._lags[-1] = (second, max(lag, self._lags[-1][1]))
+        else:
+            self._lags.append((second, lag))
         self._pending_since = None

@@ -45,15 +45,30 @@ def test_nothing_measured() -> None:
     assert Bench().lag.worst() is None
 
 
-def test_worst_of_the_last_five() -> None:
-    """The largest of the last five lags counts, and no longer than that."""
+def test_worst_of_the_last_seconds() -> None:
+    """The largest lag of so many seconds counts, and no longer than that."""
     bench = Bench()
     bench.measure(2.0)
-    for _ in range(4):
+    for _ in range(5):
+        bench.now += 1.0
         bench.measure(0.25)
-        assert bench.lag.worst() == 2.0
-    bench.measure(0.25)
-    assert bench.lag.worst() == 0.25
+    assert bench.lag.worst() == bench.lag.worst(within=6.25) == 2.0
+    assert bench.lag.worst(within=5.0) == 0.25
+    bench.now += 20.0
+    assert bench.lag.worst() is None
+
+
+def test_many_probes() -> None:
+    """However often somebody has it measured, what is remembered is a minute, and no block is pushed out."""
+    bench = Bench()
+    bench.measure(2.0)
+    for _ in range(10_000):
+        bench.measure(0.0001)
+    assert bench.lag.worst() == 2.0
+    for _ in range(200):
+        bench.now += 1.0
+        bench.measure(0.0)
+    assert bench.lag.worst(within=1000.0) == 0.0
 
 
 def test_stuck() -> None:
@@ -75,8 +90,10 @@ def test_closed() -> None:
     bench.measure(0.5)
     bench.loop.closed = True
     bench.lag.probe()
-    bench.now += 100.0
+    bench.now += 1.0
     assert bench.lag.worst() == 0.5
+    bench.now += 100.0
+    assert bench.lag.worst() is None
 
 
 def test_waiting() -> None:
