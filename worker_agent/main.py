@@ -20,6 +20,8 @@ from fastapi import FastAPI
 from worker_agent import logs
 from worker_agent.agent import Agent
 from worker_agent.environment import SettingsError, load
+from worker_agent.health import EventLoopCheck
+from worker_agent.instrumentation.functions import measured
 from worker_agent.settings import WorkerSettings
 
 # By name, since the module is called __main__ where it is run as a program.
@@ -36,8 +38,10 @@ def create_app(settings: WorkerSettings) -> FastAPI:
     agent = Agent(settings)
     app = FastAPI(title="Sample worker", version=_version(), lifespan=agent.lifespan)
     agent.instrument(app)
+    agent.health.add(EventLoopCheck())
 
     @app.get("/")
+    @measured
     def work(rounds: int = 1000) -> dict[str, object]:
         """A little work, so that there is something to see in the metrics."""
         digest = b""

@@ -140,6 +140,8 @@ LAYERS: dict[str, list[str]] = {
         "worker_agent",
         "worker_agent.agent",
         "worker_agent.environment",
+        "worker_agent.health",
+        "worker_agent.instrumentation",
         "worker_agent.logs",
         "worker_agent.settings",
     ],
