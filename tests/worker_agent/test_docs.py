@@ -15,7 +15,8 @@ from tests.support.processes import eventually, free_port, http_get, running
 from tests.support.serving import environment, exporter
 
 ROOT = Path(__file__).parents[2]
-GUIDES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("worker", "health")}
+PAGES = {"worker": "docs/worker.md", "health": "docs/health.md", "readme": "README.md"}
+GUIDES = {name: (ROOT / path).read_text() for name, path in PAGES.items()}
 TEXT = "".join(GUIDES.values())
 
 
