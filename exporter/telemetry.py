@@ -162,6 +162,20 @@ class Telemetry:
             registry=registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
         )
+        self.probes_in_flight = Gauge(
+            "heartbeat_probes_in_flight", "Probes that are running at this moment.", registry=registry
+        )
+        self.probe_schedule_delay = Histogram(
+            "heartbeat_probe_schedule_delay_seconds",
+            "Time from when a run of a probe was due, before stalls moved it, to its beginning.",
+            registry=registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0),
+        )
+        self.probe_runs_skipped = Counter(
+            "heartbeat_probe_runs_skipped_total",
+            "Runs of probes that were left out because the one before had not ended when they were due.",
+            registry=registry,
+        )
         Gauge(
             "heartbeat_build_info",
             "Which exporter this is; always 1.",

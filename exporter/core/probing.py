@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from .groups import HistogramRow
 from .model import Wall
 
 
@@ -78,3 +79,51 @@ class Debounce:
             return False
         self.up, self._against = success, 0
         return True
+
+    def require(self, failure_threshold: int, success_threshold: int) -> None:
+        """Other thresholds from the next result on; what is known stays."""
+        self._needed = {False: failure_threshold, True: success_threshold}
+
+
+KEPT = 20
+"""How many results are kept of a probe, and how many failures besides."""
+
+
+class History(NamedTuple):
+    """Results of a probe, oldest first: the last `KEPT`, and the last `KEPT` of those that failed.
+
+    Failures are kept for themselves, because the one that somebody asks about is older than twenty
+    successes. Immutable: safe to share.
+    """
+
+    latest: tuple[Result, ...] = ()
+    failures: tuple[Result, ...] = ()
+
+    def plus(self, result: Result) -> History:
+        failures = self.failures if result.success else (*self.failures[1 - KEPT :], result)
+        return History((*self.latest[1 - KEPT :], result), failures)
+
+
+class ProbeRow(NamedTuple):
+    """A probe at one instant, for metrics and API. Immutable: safe to keep and to share.
+
+    `up` is None until the first result, and `since` says when the run began that made it what it is.
+    `failures` has every reason, those that never came with 0.
+    """
+
+    name: str
+    kind: str
+    target: str
+    up: bool | None
+    since: Wall | None
+    last: Result | None
+    runs: int
+    failures: tuple[tuple[Failure, int], ...]
+    history: History
+
+
+class ProbeKindRow(NamedTuple):
+    """All probes of a kind at one instant. `run_duration` is in seconds."""
+
+    kind: str
+    run_duration: HistogramRow

@@ -1,4 +1,4 @@
-"""Every metric about workers, groups and the fleet: a metric is a row here, and nowhere else.
+"""Every metric about workers, groups, the fleet and probes: a metric is a row here, and nowhere else.
 
 A row is name, kind, help and a function; the functions are pure. docs/metrics.md and the names that
 rules and dashboards are checked against are made from these tables and from the exporter's own
@@ -14,16 +14,20 @@ from prometheus_client import CollectorRegistry
 
 from exporter.core.groups import GroupRow
 from exporter.core.model import AFTER_FORGOTTEN, BEFORE_NEW, SECOND, Row, Status
+from exporter.core.probing import ProbeKindRow, ProbeRow
 from exporter.telemetry import Telemetry
 from worker_agent.protocol import CheckState
 
 from .family import DURATION, INSTANT, SETTING, Family, Kind, Single, Split, Spread
-from .source import Source, Standing
+from .section import Section
+from .source import ProbeSource, Source, Standing
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 
 WORKER_LABELS = ("worker_id", "worker", "group")
 GROUP_LABELS = ("group",)
+PROBE_LABELS = ("probe", "target")
+PROBE_KIND_LABELS = ("kind",)
 
 FLEET: tuple[Single[Source], ...] = (
     Single(
@@ -241,14 +245,101 @@ LIVE: tuple[Family[Row], ...] = (
 )
 """Of a worker, and different on every scrape."""
 
+PROBE: tuple[Family[ProbeRow], ...] = (
+    Single(
+        "heartbeat_probe_up",
+        GAUGE,
+        "Whether the target of a probe is up (1) or down (0) by its thresholds; there after the first run.",
+        lambda probe: probe.up,
+    ),
+    Single(
+        "heartbeat_probe_success",
+        GAUGE,
+        "Whether the last run of a probe succeeded (1) or failed (0); there after the first.",
+        lambda probe: None if probe.last is None else probe.last.success,
+    ),
+    Single(
+        "heartbeat_probe_duration_seconds",
+        GAUGE,
+        "How long the last run of a probe took.",
+        lambda probe: None if probe.last is None else probe.last.duration,
+        DURATION,
+    ),
+    Split(
+        "heartbeat_probe_phase_duration_seconds",
+        GAUGE,
+        "How long the last run of a probe took by phase; there for those that it came to.",
+        ("phase",),
+        lambda probe: [] if probe.last is None else [((phase,), took) for phase, took in probe.last.phases],
+        DURATION,
+    ),
+    Single(
+        "heartbeat_probe_runs_total",
+        COUNTER,
+        "Runs of a probe, those that failed included.",
+        lambda probe: probe.runs,
+    ),
+    Split(
+        "heartbeat_probe_failures_total",
+        COUNTER,
+        "Runs of a probe that failed by reason.",
+        ("reason",),
+        lambda probe: [((reason,), count) for reason, count in probe.failures],
+    ),
+    Single(
+        "heartbeat_probe_http_status_code",
+        GAUGE,
+        "HTTP status of the answer to the last run of a probe; there when it had one.",
+        lambda probe: None if probe.last is None else probe.last.http_status,
+    ),
+    Single(
+        "heartbeat_probe_tls_certificate_expiry_timestamp_seconds",
+        GAUGE,
+        "When the certificate that the last run of a probe saw ends, as Unix time; there when it saw one.",
+        lambda probe: None if probe.last is None else probe.last.certificate_expiry,
+        INSTANT,
+    ),
+    Single(
+        "heartbeat_probe_last_run_timestamp_seconds",
+        GAUGE,
+        "When the last run of a probe began, as Unix time; there after the first.",
+        lambda probe: None if probe.last is None else probe.last.at,
+        INSTANT,
+    ),
+)
 
-TABLES: tuple[tuple[tuple[str, ...], tuple[Family[Any], ...]], ...] = (
+PROBE_KIND: tuple[Family[ProbeKindRow], ...] = (
+    Spread(
+        "heartbeat_probe_run_duration_seconds",
+        HISTOGRAM,
+        "How long runs of probes of a kind took, those that failed included.",
+        lambda probes: probes.run_duration,
+    ),
+)
+
+
+FLEET_TABLES: tuple[tuple[tuple[str, ...], tuple[Family[Any], ...]], ...] = (
     ((), FLEET),
     (GROUP_LABELS, GROUP),
     (WORKER_LABELS, STANDING),
     (WORKER_LABELS, LIVE),
 )
-"""All of them in the order of /metrics, each table with the labels that every series of it has."""
+"""What is rendered from the fleet, in the order of /metrics, each with the labels that every series has."""
+
+TABLES: tuple[tuple[tuple[str, ...], tuple[Family[Any], ...]], ...] = (
+    *FLEET_TABLES,
+    (PROBE_LABELS, PROBE),
+    (PROBE_KIND_LABELS, PROBE_KIND),
+)
+"""All there are. Those that are not the fleet's are on /metrics where there is a `Section` for them."""
+
+
+def probe_sections(probes: ProbeSource) -> tuple[Section[Any], ...]:
+    """What /metrics says of probes."""
+    return (
+        Section(PROBE_LABELS, PROBE, lambda probe: (probe.name, probe.target), probes.each),
+        Section(PROBE_KIND_LABELS, PROBE_KIND, lambda probes: (probes.kind,), probes.kinds),
+    )
 
 
 def catalogue_names() -> Mapping[str, tuple[str, ...]]:

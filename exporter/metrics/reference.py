@@ -19,9 +19,21 @@ from exporter.core.model import (
     Wall,
     WorkerId,
 )
+from exporter.core.probing import Failure, Phase
 from exporter.telemetry import Telemetry
 
-from .catalogue import FLEET, GROUP, GROUP_LABELS, LIVE, STANDING, WORKER_LABELS
+from .catalogue import (
+    FLEET,
+    GROUP,
+    GROUP_LABELS,
+    LIVE,
+    PROBE,
+    PROBE_KIND,
+    PROBE_KIND_LABELS,
+    PROBE_LABELS,
+    STANDING,
+    WORKER_LABELS,
+)
 from .family import Family, Kind, label_text
 
 Cells = tuple[str, str, str, str]
@@ -70,6 +82,17 @@ Only changes that can happen have a series.
 
 {fleet}
 
+## Probes
+
+There where probes are configured. `up` changes after as many results in a row as the thresholds of a probe
+ask for, `success` with each run. `target` is what is probed, without secrets. Every `reason` stands at 0 from
+the start.
+
+{probes}
+
+A `reason` is {failures}. A
+`phase` is {phases}.
+
 ## The exporter itself
 
 {own}
@@ -87,6 +110,9 @@ def reference() -> str:
         workers=_table([*_rows(STANDING, WORKER_LABELS), *_rows(LIVE, WORKER_LABELS)]),
         groups=_table(_rows(GROUP, GROUP_LABELS)),
         fleet=_table(_rows(FLEET, ())),
+        probes=_table([*_rows(PROBE, PROBE_LABELS), *_rows(PROBE_KIND, PROBE_KIND_LABELS)]),
+        failures=_enumeration(Failure),
+        phases=_enumeration(Phase),
         own=_table(_exporter_rows()),
         statuses=_enumeration(Status),
         down_reasons=_enumeration(DOWN_REASONS),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from exporter.core.groups import GroupRow
 from exporter.core.model import Checks, Facts, Now, Reason, Row, Status, Wall
+from exporter.core.probing import ProbeKindRow, ProbeRow
 
 
 class Source(Protocol):
@@ -30,6 +31,16 @@ class Source(Protocol):
     @property
     def max_workers(self) -> int:
         """How many workers the registry has room for."""
+
+
+class ProbeSource(Protocol):
+    """The probes as they stand while they are asked; both may change while they are gone through."""
+
+    def each(self) -> Iterable[ProbeRow]:
+        """Every probe once, each as it stands when its turn comes."""
+
+    def kinds(self) -> Iterable[ProbeKindRow]:
+        """Every kind that has or had a probe."""
 
 
 class Incidents(Protocol):

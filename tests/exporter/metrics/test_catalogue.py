@@ -8,15 +8,17 @@ import subprocess
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.metrics.catalogue import TABLES, catalogue_names
+from exporter.metrics.catalogue import TABLES, catalogue_names, probe_sections
 from exporter.metrics.render import Renderer
 from exporter.telemetry import Telemetry
 from tests.exporter.metrics.sources import TEXT, rendered
+from tests.exporter.metrics.test_probe_section import few_probes
 from tests.exporter.metrics.test_render import small_fleet
 from tests.support.processes import program
 
 WORKER = ("worker_id", "worker", "group")
 GROUP = ("group",)
+PROBE = ("probe", "target")
 
 
 def test_the_names_and_labels_are_those_of_the_contract() -> None:
@@ -59,6 +61,18 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
         "heartbeat_worker_clock_offset_seconds": WORKER,
         "heartbeat_worker_round_trip_seconds": WORKER,
         "heartbeat_worker_event_loop_lag_seconds": WORKER,
+        "heartbeat_probe_up": PROBE,
+        "heartbeat_probe_success": PROBE,
+        "heartbeat_probe_duration_seconds": PROBE,
+        "heartbeat_probe_phase_duration_seconds": (*PROBE, "phase"),
+        "heartbeat_probe_runs_total": PROBE,
+        "heartbeat_probe_failures_total": (*PROBE, "reason"),
+        "heartbeat_probe_http_status_code": PROBE,
+        "heartbeat_probe_tls_certificate_expiry_timestamp_seconds": PROBE,
+        "heartbeat_probe_last_run_timestamp_seconds": PROBE,
+        "heartbeat_probe_run_duration_seconds_bucket": ("kind", "le"),
+        "heartbeat_probe_run_duration_seconds_sum": ("kind",),
+        "heartbeat_probe_run_duration_seconds_count": ("kind",),
         "heartbeat_registration_failures_total": ("reason",),
         "heartbeat_messages_rejected_total": ("reason",),
         "heartbeat_connections": (),
@@ -78,14 +92,24 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
         "heartbeat_scrape_duration_seconds_bucket": ("le",),
         "heartbeat_scrape_duration_seconds_sum": (),
         "heartbeat_scrape_duration_seconds_count": (),
+        "heartbeat_probes_in_flight": (),
+        "heartbeat_probe_schedule_delay_seconds_bucket": ("le",),
+        "heartbeat_probe_schedule_delay_seconds_sum": (),
+        "heartbeat_probe_schedule_delay_seconds_count": (),
+        "heartbeat_probe_runs_skipped_total": (),
         "heartbeat_build_info": ("version", "python_version"),
     }
     assert {"process_start_time_seconds", "python_info"} <= names.keys()
 
 
+def complete() -> Renderer:
+    """A renderer that leaves nothing out."""
+    return Renderer(Telemetry(CollectorRegistry()).registry, probe_sections(few_probes()))
+
+
 async def test_what_is_exported_is_what_is_catalogued() -> None:
-    """Names and labels in a complete answer, with a worker for which everything is known."""
-    text = await rendered(small_fleet(), TEXT, Renderer(Telemetry(CollectorRegistry()).registry))
+    """Names and labels in a complete answer, with a worker and a probe for which everything is known."""
+    text = await rendered(small_fleet(), TEXT, complete())
     exported = {
         match[1]: tuple(re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', match[2] or ""))
         for match in re.finditer(r"^(\w+)(\{.*\})? \S+$", text, re.MULTILINE)
@@ -117,7 +141,7 @@ def test_the_number_of_ways_to_name_a_metric_is_one() -> None:
 @pytest.mark.servers("promtool")
 async def test_promtool_finds_nothing() -> None:
     """Names, units, suffixes and help of the complete answer follow the conventions of Prometheus."""
-    text = await rendered(small_fleet(), TEXT, Renderer(Telemetry(CollectorRegistry()).registry))
+    text = await rendered(small_fleet(), TEXT, complete())
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, timeout=30
     )
