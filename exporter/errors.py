@@ -4,7 +4,8 @@
     ├── UsageError            2   wrong settings or flags
     ├── StoreInUse            4   another exporter has the store
     ├── CannotListen          5   the address is taken or not ours
-    └── StoreUnusable         6   the store cannot be opened, and trying again will not help
+    ├── StoreUnusable         6   the store cannot be opened, and trying again will not help
+    └── AlreadyRunning        7   another process has the pidfile
 
 What is refused to a worker is no error of the program and lives with the rules that refuse it:
 UnknownWorker, RegistryFull and TooManyGroups in exporter/core/fleet.py, ProtocolError in
@@ -15,6 +16,7 @@ the exporter survives.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -46,3 +48,16 @@ class CannotListen(ExporterError):
 
     def __str__(self) -> str:
         return f"cannot listen on {self.address}: {self.why} (--web.listen-address sets another)"
+
+
+class AlreadyRunning(ExporterError):
+    exit_code = 7
+
+    def __init__(self, pidfile: Path, holder: str) -> None:
+        super().__init__(pidfile, holder)
+        self.pidfile = pidfile
+        self.holder = holder
+
+    def __str__(self) -> str:
+        who = f"process {self.holder}" if self.holder else "another process"
+        return f"{who} is running already: it has {self.pidfile}"

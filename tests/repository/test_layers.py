@@ -17,6 +17,7 @@ SHELL = [*CORE, "exporter", "exporter.clock", "exporter.errors", "exporter.setti
 SERVED = [*SHELL, "exporter.direct", "exporter.monitor", "exporter.recent", "worker_agent.protocol"]
 PARTS = [
     *SERVED,
+    "exporter.actions",
     "exporter.api",
     "exporter.metrics",
     "exporter.store",
@@ -33,6 +34,8 @@ LAYERS: dict[str, list[str]] = {
     "exporter.core": [],
     "exporter.clock": CORE,
     "exporter.errors": [],
+    "exporter.pidfile": ["exporter.errors"],
+    "exporter.privileges": ["exporter.errors"],
     "exporter.settings": [*CORE, "exporter.errors", "worker_agent.environment"],
     "exporter.telemetry": [*CORE, "exporter"],
     "exporter.recent": CORE,
@@ -40,6 +43,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.logs": ["worker_agent.logs"],
     "exporter.direct": [],
     "exporter.monitor": SHELL,
+    "exporter.actions": SHELL,
     "exporter.api": SERVED,
     "exporter.metrics": SERVED,
     "exporter.web": SERVED,
@@ -164,7 +168,7 @@ PURE = [
 # Libraries that one part alone may know, so that the others do without.
 PRIVATE: dict[str, list[str]] = {
     "aio_pika": ["worker_agent.health"],
-    "aiohttp": ["worker_agent.health"],
+    "aiohttp": ["exporter.actions", "worker_agent.health"],
     "asyncpg": ["worker_agent.health"],
     "redis": ["exporter.store", "worker_agent.health"],
     "sqlite3": ["exporter.store"],

@@ -1,0 +1,56 @@
+"""The pidfile as a lock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import AlreadyRunning, UsageError
+from exporter.pidfile import PidFile
+
+
+def test_holds(tmp_path: Path) -> None:
+    """Whoever comes second is told who was first; whoever ends makes place."""
+    path = tmp_path / "probe.pid"
+    first = PidFile(path)
+    first.write()
+    assert path.read_text() == f"{os.getpid()}\n"
+    with pytest.raises(AlreadyRunning) as refused:
+        PidFile(path)
+    assert str(refused.value) == f"process {os.getpid()} is running already: it has {path}"
+    assert refused.value.exit_code == 7
+    first.remove()
+    assert not path.exists()
+    PidFile(path).remove()
+
+
+def test_not_written_yet(tmp_path: Path) -> None:
+    """Between the lock and the number somebody is there, whoever it is."""
+    path = tmp_path / "probe.pid"
+    first = PidFile(path)
+    with pytest.raises(AlreadyRunning, match=r"^another process is running already"):
+        PidFile(path)
+    first.remove()
+
+
+def test_ends_with_its_process(tmp_path: Path) -> None:
+    """A pidfile of a process that was killed keeps nobody out."""
+    path = tmp_path / "probe.pid"
+    code = (
+        "import os; from pathlib import Path; from exporter.pidfile import PidFile;"
+        f"PidFile(Path({str(path)!r})).write(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False)
+    assert path.read_text() != ""
+    PidFile(path).remove()
+
+
+def test_cannot_be_written(tmp_path: Path) -> None:
+    """A directory that is not there is named."""
+    path = tmp_path / "missing" / "probe.pid"
+    with pytest.raises(UsageError, match=f"^pidfile {path} cannot be written: No such file or directory$"):
+        PidFile(path)
