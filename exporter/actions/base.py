@@ -11,6 +11,16 @@ from pydantic import BaseModel, ConfigDict
 
 from exporter.core.acting import Kind, RunFailure
 
+OUTPUT_KEPT = 8192
+"""Bytes of what a run said that are kept: the last."""
+
+VARIABLES = ("action", "kind", "state", "cause", "reason", "detail", "since")
+"""What a hook is told, each as HEARTBEAT_ and its name in capitals.
+
+`kind` is promote or demote, `state` up or down, `cause` the probe or worker that decided, with `reason` and
+`detail` of its change and, RFC 3339, since when it is so.
+"""
+
 
 class Options(BaseModel):
     """What one hook of an action (`promote` or `demote`) can be told."""

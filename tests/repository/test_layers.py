@@ -44,6 +44,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.direct": [],
     "exporter.monitor": SHELL,
     "exporter.actions": SHELL,
+    "exporter.actions": SHELL,
     "exporter.api": SERVED,
     "exporter.metrics": SERVED,
     "exporter.web": SERVED,
