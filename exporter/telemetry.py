@@ -176,6 +176,11 @@ class Telemetry:
             "Runs of probes that were left out because the one before had not ended when they were due.",
             registry=registry,
         )
+        self.probe_runs_repeated = Counter(
+            "heartbeat_probe_runs_repeated_total",
+            "Runs of probes that failed while the exporter itself stood still, and were done again.",
+            registry=registry,
+        )
         Gauge(
             "heartbeat_build_info",
             "Which exporter this is; always 1.",

@@ -97,6 +97,7 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
         "heartbeat_probe_schedule_delay_seconds_sum": (),
         "heartbeat_probe_schedule_delay_seconds_count": (),
         "heartbeat_probe_runs_skipped_total": (),
+        "heartbeat_probe_runs_repeated_total": (),
         "heartbeat_build_info": ("version", "python_version"),
     }
     assert {"process_start_time_seconds", "python_info"} <= names.keys()
