@@ -8,10 +8,29 @@ from pathlib import Path
 from exporter.actions.base import Action, BrakeRules
 from exporter.probes.base import Probe
 
+CONCURRENCY = 100
+"""Probes in flight at most, where nobody says how many."""
+
+
+class Place(str):
+    """Where in a file: `probes.api.expect.status (line 12)`. Empty: the file as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, or worth a look: where, and what is expected instead."""
+
+    place: Place
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.expected}" if self.place else self.expected
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """`[general]` of the daemon's own format: how `heartbeat-exporter probe` runs. None: not said."""
+    """`[general]` of the daemon's own format: how `heartbeat-exporter probe` runs. None: not said. Files are
+    relative to the working directory, as they are there."""
 
     user: str | None = None
     group: str | None = None
@@ -24,28 +43,14 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """`concurrency` bounds the probes in flight; `reloadable` allows POST /-/reload."""
+    """`concurrency` bounds the probes in flight. `warnings` do not keep the exporter from running with it."""
 
     probes: tuple[Probe, ...] = ()
     actions: tuple[Action, ...] = ()
     brake: BrakeRules = field(default_factory=BrakeRules)
-    concurrency: int = 100
+    concurrency: int = CONCURRENCY
     daemon: Daemon = field(default_factory=Daemon)
-
-
-class Place(str):
-    """Where in a file: `probes.api.expect.status (line 12)`."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: where, and what is expected instead."""
-
-    place: Place
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.expected}"
+    warnings: tuple[Problem, ...] = ()
 
 
 class ConfigurationError(ValueError):

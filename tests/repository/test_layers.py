@@ -46,6 +46,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.monitor": SHELL,
     "exporter.actions": SHELL,
     "exporter.probes": SHELL,
+    "exporter.configuration": [*CORE, "exporter.actions", "exporter.probes"],
     "exporter.api": [*SERVED, "exporter.probes"],
     "exporter.metrics": SERVED,
     "exporter.web": SERVED,
@@ -64,6 +65,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.cli": [
         *PARTS,
         "exporter.app",
+        "exporter.configuration",
         "exporter.demo",
         "exporter.logs",
         "exporter.server",
@@ -179,6 +181,7 @@ PRIVATE: dict[str, list[str]] = {
     "typer": ["exporter.cli"],
     "uvicorn": ["exporter.server", "exporter.websocket", "worker_agent.health", "worker_agent.main"],
     "websockets": ["exporter.websocket", "worker_agent.client"],
+    "yaml": ["exporter.configuration"],
 }
 
 
