@@ -70,10 +70,14 @@ def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_regex(text: str) -> bool:
+    return len(text) > 2 and text.startswith("/") and text.endswith("/")
+
+
 @lru_cache(maxsize=4096)
 def pattern(text: str) -> re.Pattern[str]:
     """What an expectation looks for: `/regex/` is a regular expression, all else is meant literally."""
-    if len(text) > 2 and text.startswith("/") and text.endswith("/"):
+    if is_regex(text):
         return re.compile(text[1:-1], re.MULTILINE)
     return re.compile(re.escape(text))
 

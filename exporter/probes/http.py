@@ -5,6 +5,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Self
 
+from aiohttp import (
+    BaseConnector,
+    ClientHandlerType,
+    ClientPayloadError,
+    ClientRequest,
+    ClientResponse,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    RedirectClientError,
+    ServerDisconnectedError,
+    TooManyRedirects,
+)
+from aiohttp.client_proto import ResponseHandler
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -15,9 +30,19 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.core.probing import Result
-from exporter.probes.fields import Expectation, Statuses, Verbatim
-from exporter.probes.web import WebOptions
+from exporter.core.probing import Failure, Phase, Result
+from exporter.probes import tls
+from exporter.probes.base import ProbeFailed
+from exporter.probes.course import Course, conduct
+from exporter.probes.dial import dial
+from exporter.probes.fields import Expectation, Statuses, Verbatim, pattern, statuses
+from exporter.probes.web import WebOptions, shown
+
+_ENDLESS = ClientTimeout(total=None)  # the course has the timeout
+_SHOWN = 80
+"""Characters of a body that are shown to people."""
+_LONGEST = 200
+"""Characters of an explanation that quotes the server."""
 
 FOLLOWED = 10
 """How many redirects are followed when nobody says how many."""
@@ -59,7 +84,7 @@ class HttpOptions(WebOptions):
     schemes: ClassVar[tuple[str, ...]] = ("http",)
 
     method: str = Field("GET", description="Of the request.")
-    body: Verbatim | None = Field(None, description="Body of the request.")
+    body: Verbatim | None = Field(None, max_length=262_144, description="Body of the request.")
     expect: HttpExpectations = Field(
         default_factory=HttpExpectations, description="How the answer has to be."
     )
@@ -96,4 +121,119 @@ class HttpsOptions(HttpOptions):
 
 async def run(options: HttpOptions, timeout: float) -> Result:
     """Ask once and judge the answer; both kinds, HTTP and HTTPS."""
-    raise NotImplementedError
+
+    async def steps(course: Course) -> None:
+        await _ask(course, options)
+
+    return await conduct(timeout, steps)
+
+
+async def _ask(course: Course, options: HttpOptions) -> None:
+    headers = options.request_headers()
+    session = ClientSession(
+        connector=_Dialler(course, options),
+        cookie_jar=DummyCookieJar(),
+        timeout=_ENDLESS,
+        skip_auto_headers=("Accept-Encoding",),
+        middlewares=(_once,),
+    )
+    response: ClientResponse | None = None
+    try:
+        response = await session.request(
+            options.method,
+            options.address,
+            data=options.body,
+            headers=headers,
+            allow_redirects=options.redirects > 0,
+            max_redirects=options.redirects + 1,  # aiohttp counts the one too many
+        )
+        course.enter(Phase.TRANSFER)
+        _judge_status(course, options, response, 0)
+        await _judge_body(course, options, response)
+    except TooManyRedirects as error:
+        _judge_status(course, options, error.history[-1], options.redirects)
+    except RedirectClientError as error:
+        raise ProbeFailed(Failure.PROTOCOL, "redirects to what is no http:// or https:// URL") from error
+    except ClientPayloadError as error:
+        raise ProbeFailed(
+            Failure.PROTOCOL, f"the answer broke off: {_said(error.__cause__ or error)}"
+        ) from error
+    finally:
+        if response is not None:
+            response.close()
+        session.detach()  # its close() would wait for peers
+
+
+class _Dialler(BaseConnector):
+    """Gives aiohttp connections that the course has timed, one for each request, and knows no pool."""
+
+    def __init__(self, course: Course, options: HttpOptions) -> None:
+        super().__init__(force_close=True, limit=0)
+        self._course = course
+        self._options = options
+
+    async def _create_connection(
+        self, req: ClientRequest, traces: object, timeout: object
+    ) -> ResponseHandler:
+        protocol = self._factory()
+        await dial(self._course, self._options.line(str(req.url)), protocol)
+        self._course.enter(Phase.PROCESSING)
+        return protocol
+
+
+async def _once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Say what went wrong with one request, before aiohttp tries it a second time behind our back."""
+    try:
+        return await handler(request)
+    except ClientResponseError as error:
+        detail = f"the answer is not HTTP: {_said(error)}"
+        raise ProbeFailed(Failure.PROTOCOL, detail) from error
+    except OSError as error:
+        raise _broken(error) from error
+    except ServerDisconnectedError as error:
+        raise _broken(error) from error
+
+
+def _broken(error: Exception) -> ProbeFailed:
+    if reason := tls.refused_later(error):
+        return ProbeFailed(Failure.TLS, reason)
+    return ProbeFailed(Failure.PROTOCOL, "the server closed the connection before it had answered")
+
+
+def _judge_status(course: Course, options: HttpOptions, response: ClientResponse, followed: int) -> None:
+    course.http_status = response.status
+    if response.status in statuses(options.expect.status):
+        return
+    elsewhere = response.headers.get("Location") if 300 <= response.status < 400 else None
+    to = "" if elsewhere is None else f", a redirect to {shown(elsewhere)}"
+    after = "" if not followed else f", after {followed} others" if followed > 1 else ", after another"
+    expected = " or ".join(map(str, options.expect.status))
+    answer = f"{response.status} {response.reason or ''}".rstrip()
+    raise ProbeFailed(Failure.STATUS, f"answered {answer}{to}{after}; expected {expected}")
+
+
+async def _judge_body(course: Course, options: HttpOptions, response: ClientResponse) -> None:
+    received = bytearray()
+    while len(received) < options.max_body and (chunk := await response.content.readany()):
+        received += chunk
+    wanted, unwanted = options.expect.body, options.expect.not_body
+    if wanted is None and unwanted is None:
+        return
+    text = _decoded(received[: options.max_body], response)
+    if wanted is not None and not pattern(wanted).search(text):
+        raise ProbeFailed(Failure.BODY, f"the body has no {wanted!r}; it begins {text[:_SHOWN]!r}")
+    if unwanted is not None and (found := pattern(unwanted).search(text)):
+        raise ProbeFailed(Failure.BODY, f"the body has {found[0][:_SHOWN]!r}, which it must not")
+
+
+def _decoded(body: bytearray, response: ClientResponse) -> str:
+    try:
+        return body.decode(response.charset or "utf-8", errors="replace")
+    except LookupError:  # a charset that nobody knows
+        return body.decode(errors="replace")
+
+
+def _said(error: BaseException | None) -> str:
+    """What aiohttp has to say of an answer, without its numbers and drawings."""
+    lines = str(getattr(error, "message", "") or error).strip().splitlines()
+    return " ".join(line.strip() for line in lines if line.strip(" ^"))[:_LONGEST].rstrip(".:")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from exporter.probes.base import Options
+from exporter import __version__
+from exporter.core.probing import Failure
+from exporter.probes.base import Options, ProbeFailed
+from exporter.probes.dial import Line
 from exporter.probes.fields import ConfigFile, Host, IpFamily, Port, Verbatim, checked_host, joined
 from exporter.probes.tls import TlsOptions
 
@@ -92,6 +97,42 @@ class WebOptions(Options):
     @property
     def target(self) -> str:
         return shown(self.address)
+
+    def line(self, url: str) -> Line:
+        """Where to connect for a URL, which may be one that the server has redirected to."""
+        scheme, host, port = _origin(url)
+        secure = scheme in ("https", "wss")
+        options = self.tls
+        if options.server_name is not None and (host, port) != _origin(self.address)[1:]:
+            options = options.model_copy(update={"server_name": None})
+        return Line(host, port, self.ip_family, options if secure else None, alpn=("http/1.1",))
+
+    def request_headers(self) -> dict[str, str]:
+        """The headers to send, secrets included. Raises ProbeFailed: a secret cannot be read."""
+        headers = {"User-Agent": f"heartbeat-exporter/{__version__}", **self.headers}
+        if self.username is not None and self.password_file is not None:
+            pair = f"{self.username}:{_secret(self.password_file)}".encode()
+            headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
+        elif self.bearer_token_file is not None:
+            headers["Authorization"] = f"Bearer {_secret(self.bearer_token_file)}"
+        return headers
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+
+
+def _secret(path: Path) -> str:
+    """Read at each run, because secrets are changed while programs run."""
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        raise ProbeFailed(Failure.OTHER, f"{path} cannot be read") from error
+    if not text.isprintable():
+        raise ProbeFailed(Failure.OTHER, f"{path} holds characters that a header cannot have")
+    return text
 
 
 def shown(url: str) -> str:

@@ -172,7 +172,7 @@ PURE = [
 # Libraries that one part alone may know, so that the others do without.
 PRIVATE: dict[str, list[str]] = {
     "aio_pika": ["worker_agent.health"],
-    "aiohttp": ["exporter.actions", "worker_agent.health"],
+    "aiohttp": ["exporter.actions", "exporter.probes", "worker_agent.health"],
     "asyncpg": ["worker_agent.health"],
     "redis": ["exporter.store", "worker_agent.health"],
     "sqlite3": ["exporter.store"],
@@ -180,7 +180,7 @@ PRIVATE: dict[str, list[str]] = {
     "structlog": ["worker_agent.logs"],
     "typer": ["exporter.cli"],
     "uvicorn": ["exporter.server", "exporter.websocket", "worker_agent.health", "worker_agent.main"],
-    "websockets": ["exporter.websocket", "worker_agent.client"],
+    "websockets": ["exporter.probes", "exporter.websocket", "worker_agent.client"],
     "yaml": ["exporter.configuration"],
 }
 
