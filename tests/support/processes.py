@@ -19,6 +19,7 @@ import psutil
 # Debian's Alertmanager goes by another name than upstream's; its PostgreSQL is not on the path, and its
 # command for RabbitMQ changes the user and the directory.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "blackbox_exporter": ("prometheus-blackbox-exporter", "blackbox_exporter"),
     "openssl": ("openssl",),
     "postgres": ("postgres", "/usr/lib/postgresql/*/bin/postgres"),
     "rabbitmq-server": ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
@@ -29,6 +30,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "amtool": ("amtool",),
 }
 PACKAGES: Mapping[str, str] = {
+    "blackbox_exporter": "prometheus-blackbox-exporter",
     "openssl": "openssl",
     "postgres": "postgresql",
     "rabbitmq-server": "rabbitmq-server",

@@ -69,6 +69,16 @@ async def test_each_probe_keeps_its_interval() -> None:
     assert rig.toys.starts(2) == [1.0, 5.0, 9.0, 13.0, 17.0, 21.0, 25.0]
 
 
+async def test_runs_that_are_due_within_20_ms_begin_together() -> None:
+    """To wake up for each of many would cost more than running them."""
+    rig = Rig(
+        *(toy(f"p{port}", port=port) for port in range(4)), chance=numbers([0, 0.0005, 0.001, 0.0031, 0])
+    )
+    async with rig.running():
+        await rig.clock.jump(1.0)
+    assert rig.toys.started == [(0, 0.0), (1, 0.02), (2, 0.02), (3, 0.04)]
+
+
 async def test_a_slow_probe_delays_no_other() -> None:
     """One that never ends has one run, and the other all of its own."""
     rig = Rig(toy("stuck"), toy("quick", port=2), concurrency=2)
