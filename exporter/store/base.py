@@ -1,8 +1,8 @@
 """What every store can do, and how it says that it cannot.
 
-A store remembers workers across restarts. It does not judge and it keeps no time: rules are in
-exporter/core, pace and patience in journal.py. Everything here is called from one task, one call
-after the other.
+A store remembers workers, and the states of actions, across restarts. It does not judge and it keeps
+no time: rules are in exporter/core, pace and patience in journal.py. Everything here is called from
+one task, one call after the other.
 
     StoreError    a store could not do what it was asked (foreign errors are translated in each store)
     LeaseHeld     another exporter uses this store
@@ -14,16 +14,17 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from exporter.core.acting import State
 from exporter.core.model import Record, Transition, WorkerId
 from exporter.telemetry import Operation
 
 BATCH = 200
-"""The most records, forgotten ids and transitions, each, in one call of `save` or step of `load`."""
+"""The most records, forgotten ids, transitions and actions, each, in one call of `save` or step of `load`."""
 
 LEASE_SECONDS = 10.0
 """How long a lease outlives its last extension where no kernel notices the death of its holder."""
@@ -109,11 +110,12 @@ class Batch(NamedTuple):
     records: Sequence[Record] = ()
     forgotten: Sequence[WorkerId] = ()
     transitions: Sequence[Transition] = ()
+    actions: Sequence[tuple[str, State]] = ()
 
     @property
     def operation(self) -> Operation:
         """What has failed if this could not be written; an empty batch extends the lease."""
-        if self.records or self.transitions:
+        if self.records or self.transitions or self.actions:
             return Operation.SAVE
         return Operation.FORGET if self.forgotten else Operation.LEASE
 
@@ -157,6 +159,18 @@ class Loaded(NamedTuple):
     quarantined: tuple[Quarantined, ...] = ()
 
 
+class Unreadable(NamedTuple):
+    """The state of an action that cannot be read; it is as good as none, and will be overwritten."""
+
+    action: str
+    why: str
+
+
+class LoadedActions(NamedTuple):
+    states: Mapping[str, State]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
 class Store(Protocol):
     """Every method but `close` may raise StoreError, and none another error."""
 
@@ -173,11 +187,14 @@ class Store(Protocol):
     def load(self) -> AsyncIterator[Loaded]:
         """All records, in steps short enough for the event loop; what cannot be read is put aside."""
 
+    async def load_actions(self) -> LoadedActions:
+        """The states of all actions that were ever saved, by name."""
+
     async def save(self, batch: Batch) -> Saved:
         """Write a batch in one round trip and extend the lease with it.
 
         All or nothing as far as this exporter may write. A call that failed may have been carried
-        out: repeating records and forgotten ids does no harm, transitions may then be kept twice.
+        out: repeating records, states and forgotten ids does no harm, transitions may then be kept twice.
         """
 
     async def release(self) -> None:

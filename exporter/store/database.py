@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS transitions (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     worker_id TEXT, worker TEXT, "group" TEXT, "from" TEXT, "to" TEXT, reason TEXT, at TEXT, timestamp REAL
 );
+CREATE TABLE IF NOT EXISTS actions (name TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS marker (
     id INTEGER PRIMARY KEY CHECK (id = 1), owner TEXT, epoch INTEGER NOT NULL, saves INTEGER NOT NULL
 );
@@ -80,6 +81,11 @@ class Database:
                 )
                 run.execute("DELETE FROM workers WHERE rowid = ?", (row,))
 
+    def actions(self) -> list[tuple[bytes, bytes]]:
+        """Name and state of every action, whatever somebody put there."""
+        query = "SELECT CAST(name AS BLOB), CAST(state AS BLOB) FROM actions ORDER BY rowid"
+        return self._connected().execute(query).fetchall()
+
     def save(
         self,
         token: str,
@@ -88,6 +94,7 @@ class Database:
         forgotten: Sequence[tuple[str]],
         records: Sequence[tuple[str, str]],
         transitions: Sequence[tuple[str, ...]],
+        actions: Sequence[tuple[str, str]],
     ) -> tuple[Memory, int]:
         """What the file remembers of our saves, `confirmed` of them so far, and the number of this one."""
         with self._transaction() as run:
@@ -103,6 +110,10 @@ class Database:
                 "INSERT INTO workers VALUES (?, ?)"
                 " ON CONFLICT (worker_id) DO UPDATE SET record = excluded.record",
                 records,
+            )
+            run.executemany(
+                "INSERT INTO actions VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET state = excluded.state",
+                actions,
             )
             if transitions:
                 run.executemany("INSERT INTO transitions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", transitions)

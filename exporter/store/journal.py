@@ -3,6 +3,7 @@
     start()             take the lease; load and write in the background
     journal(effect)     a sink: collects the changes of status
     written_through(id) wait until a worker is in the store, or the store turns out to be away
+    remember(action, state)  the state of an action changed: write that, too
     stop()              write what is left, give the lease back
 
 The heartbeat path never waits for any of it. While the store is away the fleet goes on judging and
@@ -19,9 +20,11 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from exporter.clock import Clock
+from exporter.core.acting import State
 from exporter.core.effects import Changed, Effect
 from exporter.core.fleet import Fleet
 from exporter.core.model import SECOND, Record, Row, Transition, WorkerId
+from exporter.store.action_states import ActionStates, Restored
 from exporter.store.base import BATCH, TRANSITIONS_KEPT, Batch, LeaseHeld, Store, StoreError
 from exporter.store.lease import Lease
 from exporter.store.loading import Loading
@@ -37,8 +40,8 @@ PACE = 1.0
 class Journal:
     """Keeps a store up to date with a fleet.
 
-    `restore` brings loaded records into the fleet; `lost` is told, once, that another exporter has
-    taken the store, after which nothing is written any more.
+    `restore` brings loaded records into the fleet, `restore_actions` loaded states to the actions; `lost` is
+    told, once, that another exporter has taken the store, after which nothing is written any more.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Journal:
         store: Store,
         *,
         restore: Callable[[tuple[Record, ...]], None],
+        restore_actions: Restored = lambda states: None,
         lost: Callable[[LeaseHeld], None],
         clock: Clock,
         telemetry: Telemetry,
@@ -56,7 +60,8 @@ class Journal:
         self._lost = lost
         self._clock = clock
         self._telemetry = telemetry
-        self._loading = Loading(fleet, store, restore, clock, telemetry)
+        self._actions = ActionStates(restore_actions)
+        self._loading = Loading(fleet, self._actions, store, restore, clock, telemetry)
         self._outage = Outage(store.where, clock)
         self._lease = Lease(store, clock)
         self._transitions: deque[Transition] = deque()
@@ -84,7 +89,7 @@ class Journal:
     @property
     def pending(self) -> int:
         """How many changes the store has still to learn of."""
-        return self._fleet.unsaved + len(self._transitions)
+        return self._fleet.unsaved + len(self._transitions) + self._actions.unsaved
 
     async def start(self) -> None:
         """Open the store and take the lease, waiting for it as long as a dead holder's would last.
@@ -114,6 +119,11 @@ class Journal:
         if isinstance(effect, Changed):
             self._transitions.append(effect.transition)
             self._drop_oldest()
+
+    def remember(self, action: str, state: State) -> None:
+        """Write the state of an action, at once: a restart runs again what it does not know to have run."""
+        self._actions.remember(action, state)
+        self._wake.set()
 
     async def written_through(self, worker_id: WorkerId, *, timeout: float = 2.0) -> bool:
         """Wait until the worker as it is now, or that it is forgotten, is in the store.
@@ -200,6 +210,8 @@ class Journal:
             await self._take_lease()
         await self._loading.catch_up(self._breathe)
         await self._write_urgent()
+        while self._actions.unsaved:
+            await self._save((), ())
         if self._due:
             self._due = False
             await self._flush()
@@ -259,14 +271,17 @@ class Journal:
 
     async def _save(self, rows: Sequence[Row], forgotten: Sequence[WorkerId]) -> None:
         transitions = [self._transitions.popleft() for _ in range(min(BATCH, len(self._transitions)))]
+        actions = self._actions.take_unsaved(BATCH)
         started = self._clock.now().mono
         try:
-            saved = await self._store.save(Batch([row.record() for row in rows], forgotten, transitions))
+            batch = Batch([row.record() for row in rows], forgotten, transitions, actions)
+            saved = await self._store.save(batch)
             if saved.holder is not None:
                 raise self._lease.lost(saved.holder)
         except BaseException:
             self._fleet.not_saved([*(row.facts.worker_id for row in rows), *forgotten])
             self._transitions.extendleft(reversed(transitions))
+            self._actions.not_saved(actions)
             self._drop_oldest()
             raise
         self._proven = True

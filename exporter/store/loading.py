@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from exporter.clock import Clock
 from exporter.core.fleet import Fleet
 from exporter.core.model import SECOND, Mono, Record, WorkerId
-from exporter.store.base import Memory, Quarantined, Store
+from exporter.store.action_states import ActionStates
+from exporter.store.base import Memory, Quarantined, Store, Unreadable
 from exporter.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -25,12 +26,19 @@ Breathe = Callable[[], Awaitable[None]]
 
 
 class Loading:
-    """Brings what the store knows into the fleet. What the fleet knows by itself stands."""
+    """Brings what the store knows into the fleet and to the actions. What they know by themselves stands."""
 
     def __init__(
-        self, fleet: Fleet, store: Store, restore: Restore, clock: Clock, telemetry: Telemetry
+        self,
+        fleet: Fleet,
+        actions: ActionStates,
+        store: Store,
+        restore: Restore,
+        clock: Clock,
+        telemetry: Telemetry,
     ) -> None:
         self._fleet = fleet
+        self._actions = actions
         self._store = store
         self._restore = restore
         self._clock = clock
@@ -87,10 +95,14 @@ class Loading:
         if self._lost is not None and (self._mended is None or now - self._mended >= _MEND * SECOND):
             await self._again(self._lost, breathe)
             self._fleet.all_unsaved()
+            self._actions.all_unsaved()
             self._lost, self._mended = None, now
 
     async def _first(self, breathe: Breathe) -> None:
         started = self._clock.now().mono
+        actions = await self._store.load_actions()
+        self._actions.restore(actions.states)
+        self._report_actions(actions.unreadable)
         async for loaded in self._store.load():
             # A store may give a worker twice, and an attempt that failed half-way gave some before.
             news = [record for record in loaded.records if record.facts.worker_id not in self._merged]
@@ -126,4 +138,12 @@ class Loading:
                 "%s: the record of worker %r was put aside: %s",
                 *(self._store.where, worker_id, why),
                 extra={"store": self._store.where, "worker_id": worker_id},
+            )
+
+    def _report_actions(self, unreadable: tuple[Unreadable, ...]) -> None:
+        for action, why in unreadable:
+            logger.warning(
+                "%s: the state of action %r cannot be read, and is learned anew: %s",
+                *(self._store.where, action, why),
+                extra={"store": self._store.where, "action": action},
             )

@@ -19,19 +19,22 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from exporter.core.acting import State
 from exporter.core.model import Record
-from exporter.store import codec, scripts
+from exporter.store import action_codec, codec, scripts
 from exporter.store.base import (
     BATCH,
     LEASE_SECONDS,
     TRANSITIONS_KEPT,
     Batch,
     Loaded,
+    LoadedActions,
     Memory,
     Owner,
     Quarantined,
     Saved,
     StoreError,
+    Unreadable,
     this_process,
 )
 from exporter.telemetry import Operation
@@ -39,10 +42,18 @@ from exporter.telemetry import Operation
 WORKERS = "workers"
 TRANSITIONS = "heartbeat:transitions"
 QUARANTINE = "heartbeat:quarantine"
+ACTIONS = "heartbeat:actions"
 MARKER = "heartbeat:marker"
 LEASE = "heartbeat:lease"
 
-TYPES = {WORKERS: "hash", TRANSITIONS: "stream", QUARANTINE: "hash", MARKER: "hash", LEASE: "string"}
+TYPES = {
+    WORKERS: "hash",
+    TRANSITIONS: "stream",
+    QUARANTINE: "hash",
+    ACTIONS: "hash",
+    MARKER: "hash",
+    LEASE: "string",
+}
 
 TIMEOUT = 2.0
 """Seconds for an answer. A lease outlives a few of these."""
@@ -133,6 +144,15 @@ class RedisStore:
             return f" (not put aside: {error.problem})"
         return ""
 
+    async def load_actions(self) -> LoadedActions:
+        async with self._translated(Operation.LOAD):
+            found = await self._command("HGETALL", ACTIONS)
+        read = [action_codec.read(name, text) for name, text in found.items()]
+        return LoadedActions(
+            dict([one for one in read if not isinstance(one, Unreadable)]),
+            tuple([one for one in read if isinstance(one, Unreadable)]),
+        )
+
     async def save(self, batch: Batch) -> Saved:
         encode = self._encoder.encode
         arguments = (
@@ -142,10 +162,11 @@ class RedisStore:
             # One argument and not one each, because redis-py spends microseconds on every argument.
             "\n".join([encode(record) for record in batch.records]),
             json.dumps([codec.flat(transition) for transition in batch.transitions]),
+            json.dumps([text for action in batch.actions for text in self._encoded_action(*action)]),
         )
         async with self._translated(batch.operation):
             holder, memory, number = await self._run(
-                scripts.SAVE, (WORKERS, TRANSITIONS, MARKER, LEASE), *arguments
+                scripts.SAVE, (WORKERS, TRANSITIONS, MARKER, LEASE, ACTIONS), *arguments
             )
         if holder:
             ids = [record.facts.worker_id for record in batch.records]
@@ -153,6 +174,9 @@ class RedisStore:
         self._confirmed = number
         self._encoder.forget(batch.forgotten)
         return Saved(memory=Memory(memory.decode()))
+
+    def _encoded_action(self, name: str, state: State) -> tuple[str, str]:
+        return name, action_codec.encode(name, state, self._owner.name, self._epoch)
 
     async def release(self) -> None:
         async with self._translated(Operation.LEASE):

@@ -38,10 +38,10 @@ end
 return ''
 """
 
-# KEYS workers, transitions, marker, lease
+# KEYS workers, transitions, marker, lease, actions
 # ARGV lease, its time to live in ms, token, epoch, number of the last save that was confirmed,
 #      transitions to keep, JSON array of forgotten ids, JSON array of ids, their records one a line,
-#      JSON array of transitions, each an array of eight texts
+#      JSON array of transitions, each an array of eight texts, JSON array of actions, name and state in turns
 # ->   {holder or '', memory, number of this save}
 # A record is a single line because JSON has no line break inside of a text.
 # The marker holds who saved last, how often, and how many workers there were afterwards: whatever
@@ -75,6 +75,9 @@ for text in string.gmatch(ARGV[9], '[^\\n]+') do
 end
 if #fields > 0 then redis.call('HSET', KEYS[1], unpack(fields)) end
 redis.call('HSET', KEYS[3], 'workers', redis.call('HLEN', KEYS[1]))
+
+local actions = cjson.decode(ARGV[11])
+if #actions > 0 then redis.call('HSET', KEYS[5], unpack(actions)) end
 
 for _, one in ipairs(cjson.decode(ARGV[10])) do
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*', 'worker_id', one[1], 'worker', one[2],

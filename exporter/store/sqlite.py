@@ -14,8 +14,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from exporter.core.model import Record, WorkerId
-from exporter.store import codec
-from exporter.store.base import Batch, Loaded, Owner, Quarantined, Saved, StoreError, this_process
+from exporter.store import action_codec, codec
+from exporter.store.base import (
+    Batch,
+    Loaded,
+    LoadedActions,
+    Owner,
+    Quarantined,
+    Saved,
+    StoreError,
+    Unreadable,
+    this_process,
+)
 from exporter.store.database import Database, NotOurs
 from exporter.store.lockfile import LockFile
 from exporter.telemetry import Operation
@@ -87,6 +97,14 @@ class SQLiteStore:
             return f" (not put aside: {_problem(error)})"
         return ""
 
+    async def load_actions(self) -> LoadedActions:
+        found = await self._call(Operation.LOAD, self._database.actions)
+        read = [action_codec.read(name, text) for name, text in found]
+        return LoadedActions(
+            dict([one for one in read if not isinstance(one, Unreadable)]),
+            tuple([one for one in read if isinstance(one, Unreadable)]),
+        )
+
     async def save(self, batch: Batch) -> Saved:
         encode = self._encoder.encode
         records = [(record.facts.worker_id, encode(record)) for record in batch.records]
@@ -104,6 +122,10 @@ class SQLiteStore:
             [(worker_id,) for worker_id in batch.forgotten],
             records,
             [codec.flat(transition) for transition in batch.transitions],
+            [
+                (name, action_codec.encode(name, state, self._owner.name, self._epoch))
+                for name, state in batch.actions
+            ],
         )
         return Saved(memory=memory)
 

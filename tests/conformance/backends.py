@@ -31,6 +31,11 @@ class Backend(Protocol):
 
     def transitions(self) -> list[dict[str, str]]: ...
 
+    def plant_actions(self, states: dict[bytes, bytes]) -> None:
+        """Put something among the states of actions by hand."""
+
+    def actions(self) -> dict[bytes, bytes]: ...
+
     def wipe(self) -> None:
         """Lose everything, as a flush or an empty replacement does."""
 
@@ -70,6 +75,14 @@ class RedisBackend:
         with self._redis() as redis:
             entries = redis.xrange("heartbeat:transitions")
         return [{key.decode(): value.decode() for key, value in fields.items()} for _, fields in entries]
+
+    def plant_actions(self, states: dict[bytes, bytes]) -> None:
+        with self._redis() as redis:
+            redis.hset("heartbeat:actions", mapping=states)
+
+    def actions(self) -> dict[bytes, bytes]:
+        with self._redis() as redis:
+            return redis.hgetall("heartbeat:actions")
 
     def wipe(self) -> None:
         with self._redis() as redis:
@@ -123,6 +136,16 @@ class SQLiteBackend:
         with self._database() as database:
             rows = database.execute(f"SELECT {columns} FROM transitions ORDER BY number").fetchall()
         return [dict(zip(FIELDS, map(str, row), strict=True)) for row in rows]
+
+    def plant_actions(self, states: dict[bytes, bytes]) -> None:
+        with self._database() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO actions VALUES (CAST(? AS TEXT), CAST(? AS TEXT))", states.items()
+            )
+
+    def actions(self) -> dict[bytes, bytes]:
+        with self._database() as database:
+            return dict(database.execute("SELECT CAST(name AS BLOB), CAST(state AS BLOB) FROM actions"))
 
     def wipe(self) -> None:
         self._path.unlink()

@@ -8,8 +8,19 @@ import json
 
 import pytest
 
-from exporter.core.model import Reason, Record, Status, Transition, WorkerId
-from exporter.store.base import BATCH, TRANSITIONS_KEPT, Batch, Memory, Quarantined, Saved, Store
+from exporter.core.acting import Kind, State
+from exporter.core.model import Reason, Record, Status, Transition, Wall, WorkerId
+from exporter.store.base import (
+    BATCH,
+    TRANSITIONS_KEPT,
+    Batch,
+    LoadedActions,
+    Memory,
+    Quarantined,
+    Saved,
+    Store,
+    Unreadable,
+)
 from tests.conformance.backends import Backend, owner
 from tests.conformance.conftest import Opened
 from tests.exporter.store.records import change, record
@@ -126,6 +137,78 @@ async def test_old_transitions_make_room(store: Store, backend: Backend) -> None
     assert TRANSITIONS_KEPT <= len(kept) <= TRANSITIONS_KEPT + BATCH
     assert kept == sorted(kept)
     assert kept[-1] == batches - 1
+
+
+# Actions
+
+PROMOTED, DEMOTED = State(Kind.PROMOTE, Wall(1_700_000_000.125)), State(Kind.DEMOTE, Wall(1_700_000_001.5))
+
+
+async def test_states_of_actions_are_loaded_after_a_restart(opened: Opened) -> None:
+    """Another exporter finds the last that was saved of each, also if nothing else was saved with it."""
+    first = await opened("a")
+    assert await first.load_actions() == LoadedActions({})
+    await first.save(Batch(actions=[("nginx", PROMOTED), ("pager", PROMOTED)]))
+    await first.save(Batch([record()], actions=[("nginx", DEMOTED)]))
+    await first.release()
+    second = await opened("b")
+    assert await second.acquire() is None
+    assert await second.load_actions() == LoadedActions({"nginx": DEMOTED, "pager": PROMOTED})
+
+
+@pytest.mark.parametrize("name", ["a b", "ünïcode ☃", 'quote " and \\', "'; DROP TABLE actions; --"])
+async def test_an_action_can_have_any_name(store: Store, name: str) -> None:
+    """Names are data, never part of a command."""
+    await store.save(Batch(actions=[(name, PROMOTED)]))
+    assert await store.load_actions() == LoadedActions({name: PROMOTED})
+
+
+async def test_a_batch_is_full_of_actions_too(store: Store) -> None:
+    """As many of them as of the rest."""
+    states = {f"action-{number}": DEMOTED for number in range(BATCH)}
+    await store.save(Batch(actions=list(states.items())))
+    assert await store.load_actions() == LoadedActions(states)
+
+
+async def test_people_can_read_the_state_of_an_action(store: Store, backend: Backend) -> None:
+    """It is JSON under the name of the action, and says who wrote it."""
+    await store.save(Batch(actions=[("nginx", DEMOTED)]))
+    assert {name: json.loads(text) for name, text in backend.actions().items()} == {
+        b"nginx": {
+            "v": 1,
+            "action": "nginx",
+            "state": "demoted",
+            "since": "2023-11-14T22:13:21.500Z",
+            "since_timestamp": 1_700_000_001.5,
+            "owner": "host-a:7",
+            "epoch": 1,
+        }
+    }
+
+
+async def test_who_has_not_the_lease_changes_no_action(opened: Opened, backend: Backend) -> None:
+    """What another exporter's actions did is for that one to say."""
+    a, b = await opened("a"), await opened("b")
+    await a.save(Batch(actions=[("nginx", PROMOTED)]))
+    before = backend.actions()
+    assert (await b.save(Batch(actions=[("nginx", DEMOTED)]))).holder == owner("a")
+    assert backend.actions() == before
+
+
+async def test_a_state_that_cannot_be_read_is_named_and_the_rest_loads(
+    store: Store, backend: Backend
+) -> None:
+    """It stays until the action has a state again."""
+    await store.save(Batch(actions=[("nginx", PROMOTED)]))
+    backend.plant_actions({b"pager": b"garbage", b"\xff": b"{}"})
+    states, unreadable = await store.load_actions()
+    assert states == {"nginx": PROMOTED}
+    assert sorted(unreadable) == [
+        Unreadable("\\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        Unreadable("pager", "not JSON: Expecting value: line 1 column 1 (char 0)"),
+    ]
+    await store.save(Batch(actions=[("pager", DEMOTED)]))
+    assert (await store.load_actions()).states == {"nginx": PROMOTED, "pager": DEMOTED}
 
 
 # The lease

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 
+from exporter.core.acting import State
 from exporter.core.model import Record, Transition, WorkerId
-from exporter.store.base import BATCH, Batch, Loaded, Memory, Owner, Saved, StoreError
+from exporter.store.base import (
+    BATCH,
+    Batch,
+    Loaded,
+    LoadedActions,
+    Memory,
+    Owner,
+    Saved,
+    StoreError,
+    Unreadable,
+)
 from exporter.telemetry import Operation
 
 
@@ -17,6 +28,8 @@ class MemoryStore:
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.records: dict[WorkerId, Record] = {record.facts.worker_id: record for record in records}
         self.transitions: list[Transition] = []
+        self.actions: dict[str, State] = {}
+        self.unreadable: tuple[Unreadable, ...] = ()
         self.away = False
         self.holder: Owner | None = None
         self.memory = Memory.WHOLE
@@ -39,6 +52,10 @@ class MemoryStore:
         for start in range(0, len(records), BATCH):
             yield Loaded(tuple(records[start : start + BATCH]))
 
+    async def load_actions(self) -> LoadedActions:
+        self._reach(Operation.LOAD)
+        return LoadedActions(dict(self.actions), self.unreadable)
+
     async def save(self, batch: Batch) -> Saved:
         self._reach(Operation.SAVE)
         if self.holder is not None:
@@ -48,6 +65,7 @@ class MemoryStore:
         for worker_id in batch.forgotten:
             self.records.pop(worker_id, None)
         self.transitions += batch.transitions
+        self.actions.update(batch.actions)
         memory, self.memory = self.memory, Memory.WHOLE
         return Saved(memory=memory)
 

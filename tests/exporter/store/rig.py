@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import Clock
+from exporter.core.acting import State
 from exporter.core.events import Event, Restore
 from exporter.core.fleet import Fleet, Rules
 from exporter.core.model import Record
@@ -56,10 +57,12 @@ class Rig:
         self.fleet = Fleet(Rules())
         self.telemetry = Telemetry(CollectorRegistry())
         self.lost: list[LeaseHeld] = []
+        self.restored_actions: list[Mapping[str, State]] = []
         self.journal = Journal(
             self.fleet,
             store,
             restore=lambda records: self.receive(Restore(records)),
+            restore_actions=self.restored_actions.append,
             lost=self.lost.append,
             clock=self.clock,
             telemetry=self.telemetry,

@@ -197,7 +197,7 @@ def test_no_more_history_is_read_than_is_kept() -> None:
 
 def test_the_documented_record_can_be_read() -> None:
     """docs/store.md shows what this program writes: the same fields in the same order."""
-    [shown] = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
+    shown, _ = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
     decoded = decode("worker-1-5f2c01aa", shown.encode())
     again = json.loads(Encoder("node1:4711").encode(decoded))
     assert list({**again, "epoch": 3}.items()) == list(json.loads(shown).items())

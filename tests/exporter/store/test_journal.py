@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from exporter.core.acting import Kind, State
 from exporter.core.effects import Discarded, Unusable
 from exporter.core.events import Delete
-from exporter.core.model import Status, WorkerId
+from exporter.core.model import Status, Wall, WorkerId
 from exporter.store import journal as journal_module
-from exporter.store.base import BATCH, LeaseHeld, Memory, Owner, StoreError
+from exporter.store.base import BATCH, LeaseHeld, Memory, Owner, StoreError, Unreadable
 from exporter.telemetry import Operation
 from tests.exporter.store.records import record
 from tests.exporter.store.rig import RecordingStore, Rig
@@ -414,3 +415,82 @@ async def test_stopping_while_the_store_is_away_says_what_is_missing(
         " memory cannot take workers: it does not answer"
     )
     assert store.closed
+
+
+# Actions
+
+PROMOTED, DEMOTED = State(Kind.PROMOTE, Wall(1.0)), State(Kind.DEMOTE, Wall(2.0))
+
+
+async def test_the_state_of_an_action_is_written_at_once(rig: Rig, store: RecordingStore) -> None:
+    """Without waiting for the second to be over, and without the workers, which keep their pace."""
+    rig.receive(register("w1"))
+    rig.journal.remember("nginx", DEMOTED)
+    assert rig.metric("pending_writes") == 3
+    await settle()
+    assert store.actions == {"nginx": DEMOTED}
+    assert [len(batch.records) for batch in store.batches] == [0]
+    await rig.clock.jump(1.0)
+    assert store.records.keys() == {W1}
+
+
+async def test_many_actions_are_written_in_batches(rig: Rig, store: RecordingStore) -> None:
+    """When all of them change together."""
+    for number in range(BATCH + 1):
+        rig.journal.remember(f"action-{number}", PROMOTED)
+    await settle()
+    assert [len(batch.actions) for batch in store.batches] == [BATCH, 1]
+
+
+async def test_states_of_actions_survive_an_outage(rig: Rig, store: RecordingStore) -> None:
+    """The newest of each is written when the store is back."""
+    store.away = True
+    rig.journal.remember("nginx", DEMOTED)
+    rig.journal.remember("pager", DEMOTED)
+    await settle()
+    rig.journal.remember("nginx", PROMOTED)
+    await rig.clock.jump(1.0)
+    assert (store.actions, rig.metric("pending_writes")) == ({}, 2)
+    store.away = False
+    await rig.clock.jump(5.0)
+    assert store.actions == {"nginx": PROMOTED, "pager": DEMOTED}
+
+
+async def test_states_of_actions_are_given_back_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    """Before the registry counts as loaded; one that cannot be read is named."""
+    store = RecordingStore()
+    store.actions = {"nginx": DEMOTED}
+    store.unreadable = (Unreadable("pager", "not JSON"),)
+    store.open_gate.clear()
+    rig = Rig(store)
+    await rig.journal.start()
+    await settle()
+    assert (rig.restored_actions, rig.journal.loading) == ([{"nginx": DEMOTED}], True)
+    assert caplog.messages == [
+        "memory: the state of action 'pager' cannot be read, and is learned anew: not JSON"
+    ]
+    store.open_gate.set()
+    await settle()
+    assert not rig.journal.loading
+    await rig.journal.stop()
+
+
+async def test_a_store_that_lost_everything_is_told_the_states_of_actions_again(
+    rig: Rig, store: RecordingStore
+) -> None:
+    """All that are known."""
+    rig.journal.remember("nginx", DEMOTED)
+    await settle()
+    store.actions.clear()
+    store.memory = Memory.NOTHING
+    await rig.clock.jump(10.0)
+    assert store.actions == {"nginx": DEMOTED}
+
+
+async def test_stopping_writes_the_states_of_actions(store: RecordingStore) -> None:
+    """Whatever was remembered before."""
+    rig = Rig(store)
+    await rig.journal.start()
+    rig.journal.remember("nginx", DEMOTED)
+    await rig.journal.stop()
+    assert store.actions == {"nginx": DEMOTED}
