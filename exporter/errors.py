@@ -9,9 +9,9 @@
 
 What is refused to a worker is no error of the program and lives with the rules that refuse it:
 UnknownWorker, RegistryFull and TooManyGroups in exporter/core/fleet.py, ProtocolError in
-worker_agent/protocol.py. Wrong settings are a SettingsError (worker_agent/environment.py), exit code 2
-as well. What a store cannot do while the exporter runs is a StoreError (exporter/store/base.py), which
-the exporter survives.
+worker_agent/protocol.py. Wrong settings are a SettingsError (worker_agent/environment.py), a wrong file of
+probes and actions is a ConfigurationError (exporter/configuration/model.py): exit code 2 as well. What a
+store cannot do while the exporter runs is a StoreError (exporter/store/base.py), which the exporter survives.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from exporter.configuration.model import Place, Problem
 
 DEFAULT = "DEFAULT"
 
-_SECTION = re.compile(r"\[([^\]]+)\]")
+_SECTION = re.compile(r"\[(.+)\]")
+_COMMENT = re.compile(r"(^|\s);.*|^\s*#.*")
 _KEY = re.compile(r"(\s*)([^=:#;\s][^=:]*?)\s*[=:]")
 
 
@@ -64,14 +65,13 @@ class Sections:
 
     def line(self, section: str, key: str = "") -> int:
         """The line of the same place."""
-        for where in ((section, key), (DEFAULT, key) if key else (section, ""), (section, "")):
-            if where in self._lines:
-                return self._lines[where]
-        return 1
+        places = ((section, key), (DEFAULT, key), (section, "")) if key else ((section, ""),)
+        return next((self._lines[place] for place in places if place in self._lines), 1)
 
     def _find_lines(self, text: str) -> None:
         section = ""
-        for number, line in enumerate(text.split("\n"), start=1):
+        for number, commented in enumerate(text.split("\n"), start=1):
+            line = _COMMENT.sub("", commented)
             if header := _SECTION.match(line):
                 section = header[1]
                 self._lines.setdefault((section, ""), number)

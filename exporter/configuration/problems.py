@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -16,9 +18,13 @@ Step = str | int
 
 
 def dotted(path: Sequence[Step]) -> str:
-    """`("probes", "api", "status", 0)` as `probes.api.status[0]`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    """`("probes", "api", "status", 0)` as `probes.api.status[0]`; what is no plain word stands in quotes."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{_word(step)}" for step in path)
     return text.removeprefix(".")
+
+
+def _word(step: str) -> str:
+    return step if step.isprintable() and not re.search(r"[\s.\"]|^$", step) else json.dumps(step)
 
 
 def place(path: Sequence[Step], line: int) -> Place:

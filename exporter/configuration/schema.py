@@ -136,8 +136,12 @@ class BrakeSection(Section):
 class FileSection(Section):
     """Probes and actions of heartbeat-exporter."""
 
-    defaults: DefaultsSection = Field(default_factory=DefaultsSection)
-    brake: BrakeSection = Field(default_factory=BrakeSection)
+    defaults: DefaultsSection = Field(
+        default_factory=DefaultsSection, description="What holds for every probe that does not say otherwise."
+    )
+    brake: BrakeSection = Field(
+        default_factory=BrakeSection, description="When actions are held because too much fails at once."
+    )
     concurrency: int = Field(CONCURRENCY, ge=1, le=10_000, description="Probes in flight at most.")
 
     @model_validator(mode="before")

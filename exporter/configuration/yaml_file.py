@@ -41,7 +41,8 @@ def read(path: Path, text: str) -> Configuration:
         raise ConfigurationError(path, found) from None
     wrong = [*_impossible_times(file, parsed), *_unknown_names(file, parsed), *_empty_actions(file, parsed)]
     if wrong:
-        raise ConfigurationError(path, tuple(wrong))
+        # Two probes may suffer from the same default.
+        raise ConfigurationError(path, tuple(dict.fromkeys(wrong)))
     return _configuration(file, parsed)
 
 
