@@ -41,6 +41,7 @@ format: $(VENV)/dev-installed ## Mend what can be mended by itself
 docs: $(VENV)/dev-installed ## Write again what is generated: references, dashboards
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
 	$(BIN)/python scripts/settings_reference.py > docs/settings.md
+	$(BIN)/python -m exporter.configuration.schema > docs/config.schema.json
 	$(BIN)/python -m grafana.source
 
 clean: ## Remove what was installed and what was left by tools

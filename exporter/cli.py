@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from exporter import __version__, logs
+from exporter.configuration.model import ConfigurationError
 from exporter.errors import ExporterError
 from exporter.settings import Settings
 from worker_agent.environment import SettingsError, load
@@ -77,11 +78,36 @@ def demo(
     run(directory)
 
 
+@cli.command("check-config")
+def check_config(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="YAML, or the INI file of Heartbeat.")
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of the YAML format instead.")
+    ] = False,
+) -> None:
+    """Show what a configuration file means, or all that is wrong with it. Nothing is run."""
+    from exporter.configuration.loading import load as load_configuration
+    from exporter.configuration.schema import printed
+    from exporter.configuration.summary import summary
+
+    if schema:
+        typer.echo(printed(), nl=False)
+        return
+    if file is None:
+        raise typer.BadParameter("which file?", param_hint="FILE")
+    configuration = load_configuration(file)
+    typer.echo(summary(configuration), nl=False)
+    for warning in configuration.warnings:
+        typer.echo(f"warning: {file}: {warning}", err=True)
+
+
 def main() -> None:
     """Entry point: what is expected to go wrong ends in a sentence and an exit code, not in a traceback."""
     try:
         cli()
-    except SettingsError as error:
+    except (SettingsError, ConfigurationError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except ExporterError as error:

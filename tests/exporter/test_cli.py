@@ -160,6 +160,47 @@ def test_a_defect(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert line["exception"].endswith("LookupError: lost")
 
 
+TESTDATA = Path(__file__).parent / "configuration" / "testdata"
+
+
+def test_check_config(run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What was understood goes to standard output; what is odd about it is a warning beside it."""
+    file = tmp_path / "probes.yml"
+    file.write_text("actions:\n  idle: {demote: stop}\n")
+    assert run("check-config", str(file)) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[:2] == [
+        "action  promote  demote  timeout  depends on",
+        "idle    -        stop    30s      -",
+    ]
+    assert shown.err == (
+        f"warning: {file}: actions.idle (line 2): is never run: no probe names it, and it has no `on`\n"
+    )
+
+
+def test_check_config_of_a_wrong_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every problem is a line on standard error, with file, place and expectation; exit code 2."""
+    file = TESTDATA / "rejected" / "unknown-action.yml"
+    assert run("check-config", str(file)) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"{file}: probes.db.action (line 2): there is no action ngnix (did you mean nginx?)\n"
+        f"{file}: probes.web.action (line 3): there is no action other\n",
+    )
+
+
+def test_check_config_without_a_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Is a mistake on the command line; exit code 2."""
+    assert run("check-config") == 2
+    assert "which file?" in capsys.readouterr().err
+
+
+def test_the_schema_of_the_configuration(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one that is in the documentation, for installations without it."""
+    assert run("check-config", "--schema") == 0
+    assert capsys.readouterr().out == (Path(__file__).parents[2] / "docs/config.schema.json").read_text()
+
+
 def test_demo(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo's files go where `--dir` says, or nowhere that stays."""
     directories: list[Any] = []
