@@ -137,7 +137,7 @@ class FileSection(Section):
     """Probes and actions of heartbeat-exporter."""
 
     defaults: DefaultsSection = Field(
-        default_factory=DefaultsSection, description="What holds for every probe that does not say otherwise."
+        default_factory=DefaultsSection, description="Times and thresholds of probes that do not say them."
     )
     brake: BrakeSection = Field(
         default_factory=BrakeSection, description="When actions are held because too much fails at once."

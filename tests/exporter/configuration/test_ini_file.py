@@ -178,11 +178,10 @@ def test_defaults_are_no_commands() -> None:
     assert configuration.warnings == ()
 
 
-def test_sections_may_be_indented() -> None:
-    """Their lines are found all the same."""
-    text = COMMANDS + "  [web] ; a [comment]\n  path = /\n"
-    with pytest.raises(ConfigurationError, match=r"\[web\] port \(line 8\): must be given"):
-        read(text)
+def test_a_comment_is_no_part_of_a_section() -> None:
+    """Even if it looks like one."""
+    with pytest.raises(ConfigurationError, match=r"\[web\] port \(line 7\): must be given"):
+        read(COMMANDS + "[web] ; was [old]\npath = /\n")
 
 
 def test_a_line_of_a_value_is_no_key() -> None:
