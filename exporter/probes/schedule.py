@@ -21,7 +21,7 @@ class Due(NamedTuple):
 
 
 class _Slot:
-    """The next run of one probe: `start` is an interval after the last one, `due` a little later."""
+    """The next run of one probe. `start` is an instant of its rhythm; what comes on top of it is in `due`."""
 
     __slots__ = ("due", "interval", "name", "planned", "start")
 
@@ -36,8 +36,8 @@ class Schedule:
     """Every probe once in its interval, each at a time of its own.
 
     The first run is anywhere within the first interval, so that many probes are spread over it. From then on
-    the interval counts from when a run should have been and not from when it was, so it does not drift; and
-    each run comes later than that by up to 2 %, at most a second, so as not to beat with what else
+    the interval counts from when a run should have been and not from when it was, so nothing drifts; and each
+    run comes later than that by up to 2 %, at most a second, so as not to beat with what else
     happens at a fixed rhythm. `random` gives numbers from 0 to 1.
     """
 
@@ -65,7 +65,8 @@ class Schedule:
         while self._queue and self._queue[0][0] <= now:
             slot = heapq.heappop(self._queue)[2]
             taken.append(Due(slot.name, Mono(slot.planned)))
-            slot.start += slot.interval
+            # After a stall that may be more than one interval, and it should not be next to none.
+            slot.start += slot.interval * ((now + slot.interval // 2 - slot.start) // slot.interval + 1)
             slot.due = slot.planned = slot.start + self._jitter(slot)
             self._push(slot)
         return taken
@@ -73,13 +74,13 @@ class Schedule:
     def postpone(self, stall: int, now: Mono) -> None:
         """Nothing ran for so many nanoseconds until now: who became due meanwhile is as far off as then.
 
-        They keep their distances, or all that a stall held up would run in the same instant.
+        They keep their distances, or all that a stall held up would run in the same instant. The runs after
+        that keep to their old rhythm, or there would be a gap and a crowd in each interval from then on.
         """
         missed = []
         while self._queue and self._queue[0][0] <= now:
             missed.append(heapq.heappop(self._queue)[2])
         for slot in missed:
-            slot.start += stall
             slot.due += stall
             self._push(slot)
 
