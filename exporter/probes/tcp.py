@@ -17,6 +17,8 @@ from exporter.probes.dial import Line, dial
 from exporter.probes.fields import Expectation, Host, IpFamily, Port, Verbatim, is_regex, joined
 from exporter.probes.tls import TlsOptions
 
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.?)", re.DOTALL)
+_MEANINGS = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 _MOST = 65536
 """Bytes that are read in search of what is expected."""
 _SHOWN = 80
@@ -24,15 +26,24 @@ _SHOWN = 80
 
 
 def unescaped(text: str) -> bytes:
-    r"""The bytes that a text stands for: \r \n \t \0 \\ \xHH as in Python, the rest as UTF-8."""
-    return text.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1")
+    r"""The bytes that a text stands for: \r \n \t \0 \\ \xHH, all else as UTF-8.
+
+    Raises ValueError: there is an escape that is none of these.
+    """
+    return _ESCAPE.sub(_meant, text.encode())
+
+
+def _meant(escape: re.Match[bytes]) -> bytes:
+    code = escape[1]
+    if len(code) == 3:
+        return bytes.fromhex(code[1:].decode())
+    if code not in _MEANINGS:
+        raise ValueError("has an escape that is none of \\r \\n \\t \\0 \\\\ \\xHH")
+    return _MEANINGS[code]
 
 
 def _is_escaped_well(text: str) -> str:
-    try:
-        unescaped(text)
-    except UnicodeError:
-        raise ValueError("has an escape that is none of \\r \\n \\t \\0 \\\\ \\xHH") from None
+    unescaped(text)
     return text
 
 

@@ -70,7 +70,7 @@ def context(options: TlsOptions, alpn: tuple[str, ...], *, verify: bool) -> ssl.
         return _context(states, options.min_version, alpn, verify)
     except ssl.SSLError as error:
         named = " or ".join(str(path) for path in files if path is not None)
-        raise ProbeFailed(Failure.OTHER, f"{named} cannot be used: {_reason(error)}") from error
+        raise ProbeFailed(Failure.OTHER, f"{named} cannot be used: {_in_words(error)}") from error
     except OSError as error:
         raise ProbeFailed(Failure.OTHER, f"{error.filename} cannot be read: {error.strerror}") from error
 
@@ -163,12 +163,17 @@ _REASONS = {
 def explained(error: BaseException) -> str:
     """A failed handshake in words."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        return _REASONS.get(error.reason or "", f"TLS failed: {_reason(error)}")
+        return _REASONS.get(_reason(error), f"TLS failed: {_in_words(error)}")
     return "the server closed the connection during the TLS handshake"
 
 
 def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or str(error)).lower().replace("_", " ")
+    # OpenSSL's name for it; an error that Python raised by itself has none.
+    return getattr(error, "reason", None) or str(error)
+
+
+def _in_words(error: ssl.SSLError) -> str:
+    return _reason(error).lower().replace("_", " ")
 
 
 def refused_later(error: BaseException | None) -> str | None:

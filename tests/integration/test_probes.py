@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from exporter.core.probing import Failure, Phase, Result
+from exporter.probes import dial
 from exporter.probes.varieties import VARIETIES
 from tests.support.authority import Authority, Issued
 from tests.support.processes import free_port
@@ -161,6 +164,55 @@ async def test_no_way_there(kind: str) -> None:
     result = await probe(kind, host="255.255.255.255", port=80)
     assert result.failure is Failure.CONNECT
     assert result.detail.startswith("255.255.255.255:80: ")
+
+
+@contextlib.contextmanager
+def overwhelmed() -> Iterator[int]:
+    """The port of a server that has so many connections waiting that it takes no more."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp", "websocket"])
+async def test_nobody_answers(kind: str) -> None:
+    """An address from which nothing comes at all times out while it is connected to."""
+    with overwhelmed() as port:
+        result = await probe(kind, host="127.0.0.1", port=port, timeout=0.2)
+    assert why(result) == (
+        Failure.TIMEOUT,
+        "after 0.2 s nobody has answered at the address (phase connect)",
+    )
+
+
+async def test_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with several addresses is up if one of them answers, though others are closed or silent."""
+    addresses: list[str] = []
+
+    async def resolved(host: str, family: object) -> list[str]:
+        return addresses
+
+    monkeypatch.setattr(dial, "resolve", resolved)
+    async with target(answering(OK)) as server:
+        addresses[:] = ["127.0.0.2", "127.0.0.1"]
+        assert why(await probe("http", host="several", port=server.port)) == (None, "")
+        addresses[:] = ["127.0.0.2", "127.0.0.3"]
+        result = await probe("http", host="several", port=server.port)
+    refused = "; ".join(f"{address}:{server.port}: Connection refused" for address in addresses)
+    assert why(result) == (Failure.REFUSED, refused)
+    with overwhelmed() as port:
+        addresses[:] = ["127.0.0.1", "127.0.0.2"]
+        result = await probe("http", host="several", port=port, timeout=0.4)
+        assert why(result) == (
+            Failure.REFUSED,
+            f"127.0.0.1:{port}: no answer; 127.0.0.2:{port}: Connection refused",
+        )
+        assert 0.2 <= result.duration < 0.4
 
 
 async def test_never_answers() -> None:
