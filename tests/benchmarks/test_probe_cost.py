@@ -23,7 +23,7 @@ from tests.support.processes import free_port, running
 pytestmark = [pytest.mark.benchmark, pytest.mark.servers("blackbox_exporter")]
 
 RUNS = 2000
-ROUNDS = 5
+ROUNDS = 3
 CONCURRENCY = (1, 20)
 LOOPS: dict[str, Callable[[Coroutine[Any, Any, float]], float]] = {
     "uvloop": uvloop.run,
