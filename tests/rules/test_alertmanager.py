@@ -21,6 +21,8 @@ CONFIG: dict[str, Any] = yaml.safe_load(MAIN.read_text("utf-8"))
 
 SINGLE = {"HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected"}
 REPORTED = {"HeartbeatWorkerCheckFailing", "HeartbeatDependencyDown", "HeartbeatEventLoopStuck"}
+PROBED = {"HeartbeatProbeDown", "HeartbeatProbeFlapping", "HeartbeatCertificateExpiring"}
+ACTING = {"HeartbeatActionFailing", "HeartbeatActionsHeld"}
 
 WATCHDOG = {"alertname": "Watchdog", "severity": "none"}
 OF_A_GROUP = {"alertname": "HeartbeatWorkerDown", "group": "web", "worker": "w1", "severity": "warning"}
@@ -30,6 +32,7 @@ OF_A_CHECK = {
     "check": "cache",
     "severity": "critical",
 }
+OF_A_PROBE = {"alertname": "HeartbeatProbeDown", "probe": "db", "target": "db:5432", "severity": "critical"}
 OF_THE_FLEET = {"alertname": "HeartbeatFleetDown", "severity": "critical"}
 
 
@@ -87,9 +90,10 @@ def test_nothing_is_delivered_until_a_receiver_is_filled() -> None:
         (WATCHDOG, "dead-mans-switch"),
         (OF_A_GROUP, "default"),
         (OF_A_CHECK, "default"),
+        (OF_A_PROBE, "default"),
         (OF_THE_FLEET, "default"),
     ],
-    ids=["watchdog", "group", "check", "fleet"],
+    ids=["watchdog", "group", "check", "probe", "fleet"],
 )
 def test_routes_lead_to_their_receivers(labels: dict[str, str], receiver: str) -> None:
     """The watchdog to the dead man's switch and to nobody else, all others to the default."""
@@ -98,7 +102,7 @@ def test_routes_lead_to_their_receivers(labels: dict[str, str], receiver: str) -
 
 
 def test_waits_and_grouping() -> None:
-    """A group's workers are one notification, or one of each check, in seconds; the tree is small."""
+    """A group's workers are one notification, so is each check, and all probes; the tree is small."""
     route = {name: value for name, value in CONFIG["route"].items() if name != "routes"}
     assert route == {
         "receiver": "default",
@@ -127,7 +131,11 @@ def test_muting_is_as_written_and_no_wider() -> None:
     assert rules == [
         (
             {"HeartbeatExporterDown"},
-            SINGLE | REPORTED | {"HeartbeatGroupDegraded", "HeartbeatGroupEmpty", "HeartbeatFleetDown"},
+            SINGLE
+            | REPORTED
+            | PROBED
+            | ACTING
+            | {"HeartbeatGroupDegraded", "HeartbeatGroupEmpty", "HeartbeatFleetDown"},
             ["cluster"],
         ),
         ({"HeartbeatFleetDown"}, SINGLE | {"HeartbeatGroupDegraded"}, ["cluster"]),
@@ -188,6 +196,46 @@ CHECK_RESOLVED = {
     "startsAt": "2026-11-20T08:00:00Z",
     "endsAt": "2026-11-20T09:01:00Z",
 }
+PROBES = {
+    "status": "firing",
+    "labels": {
+        "alertname": "HeartbeatProbeDown",
+        "probe": "webapp",
+        "target": "http://web:8080/login",
+        "severity": "critical",
+    },
+    "annotations": {
+        "summary": "What is probed is down.",
+        "description": "webapp (http://web:8080/login) is down.",
+        "runbook_url": "https://runbooks.example/#heartbeatprobedown",
+    },
+    "startsAt": "2026-11-20T09:00:00Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+}
+PROBE_RESOLVED = {
+    "status": "resolved",
+    "labels": {
+        "alertname": "HeartbeatProbeDown",
+        "probe": "db",
+        "target": "db:5432",
+        "severity": "critical",
+    },
+    "annotations": {"summary": "What is probed is down.", "description": "db (db:5432) is down."},
+    "startsAt": "2026-11-20T08:00:00Z",
+    "endsAt": "2026-11-20T09:01:00Z",
+}
+ACTION_RESOLVED = {
+    "status": "resolved",
+    "labels": {
+        "alertname": "HeartbeatActionFailing",
+        "action": "nginx",
+        "kind": "demote",
+        "severity": "critical",
+    },
+    "annotations": {"summary": "An action was to run and has failed.", "description": "demote of nginx."},
+    "startsAt": "2026-11-20T08:00:00Z",
+    "endsAt": "2026-11-20T09:01:00Z",
+}
 FIRING_TEXT = """\
 HeartbeatGroupDegraded (critical)
 Many workers of a group were lost at the same time.
@@ -209,6 +257,21 @@ Firing since 2026-11-20 09:00:00 UTC. What to do: https://runbooks.example/#hear
 """
 CHECK_RESOLVED_TEXT = """\
 HeartbeatWorkerCheckFailing, check cache, worker w1, group web: ended
+Firing from 2026-11-20 08:00:00 UTC to 2026-11-20 09:01:00 UTC.
+
+"""
+PROBES_TEXT = """\
+HeartbeatProbeDown (critical)
+What is probed is down.
+webapp (http://web:8080/login) is down.
+Firing since 2026-11-20 09:00:00 UTC. What to do: https://runbooks.example/#heartbeatprobedown
+
+HeartbeatProbeDown, probe db: ended
+Firing from 2026-11-20 08:00:00 UTC to 2026-11-20 09:01:00 UTC.
+
+"""
+ACTION_RESOLVED_TEXT = """\
+HeartbeatActionFailing, action nginx: ended
 Firing from 2026-11-20 08:00:00 UTC to 2026-11-20 09:01:00 UTC.
 
 """
@@ -254,8 +317,22 @@ END = "Alertmanager: http://alertmanager:9093"
             CHECK_RESOLVED_TEXT + END,
             "warning",
         ),
+        (
+            [PROBES, PROBE_RESOLVED],
+            {"alertname": "HeartbeatProbeDown", "severity": "critical"},
+            "[FIRING:1] HeartbeatProbeDown",
+            PROBES_TEXT + END,
+            "critical",
+        ),
+        (
+            [ACTION_RESOLVED],
+            ACTION_RESOLVED["labels"],
+            "[RESOLVED] HeartbeatActionFailing, action nginx",
+            ACTION_RESOLVED_TEXT + END,
+            "warning",
+        ),
     ],
-    ids=["firing", "both", "resolved", "dependency", "check resolved"],
+    ids=["firing", "both", "resolved", "dependency", "check resolved", "probes", "action resolved"],
 )
 def test_a_notification_reads_well(
     alerts: list[dict[str, Any]], common: dict[str, str], title: str, text: str, severity: str, tmp_path: Path

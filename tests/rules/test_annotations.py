@@ -14,7 +14,7 @@ RUNBOOK_URL = "https://github.com/heartbeat-exporter/heartbeat-exporter/blob/mai
 
 
 def test_severities() -> None:
-    """A worker is a warning; what takes many, or our own eyes, is critical."""
+    """A worker is a warning; a service, and what takes many, our own eyes or hands, is critical."""
     assert {name: alert.labels for name, alert in ALERTS.items()} == {
         "HeartbeatWorkerDown": {"severity": "warning"},
         "HeartbeatWorkerStopped": {"severity": "warning"},
@@ -23,6 +23,8 @@ def test_severities() -> None:
         "HeartbeatIdentityConflict": {"severity": "warning"},
         "HeartbeatWorkerCheckFailing": {"severity": "warning"},
         "HeartbeatEventLoopStuck": {"severity": "warning"},
+        "HeartbeatProbeFlapping": {"severity": "warning"},
+        "HeartbeatCertificateExpiring": {"severity": "warning"},
         "HeartbeatGroupEmpty": {"severity": "info"},
         "HeartbeatDependencyDown": {"severity": "critical"},
         "HeartbeatGroupDegraded": {"severity": "critical"},
@@ -30,6 +32,9 @@ def test_severities() -> None:
         "HeartbeatExporterDown": {"severity": "critical"},
         "HeartbeatExporterRestarting": {"severity": "critical"},
         "HeartbeatStoreDown": {"severity": "critical"},
+        "HeartbeatProbeDown": {"severity": "critical"},
+        "HeartbeatActionFailing": {"severity": "critical"},
+        "HeartbeatActionsHeld": {"severity": "critical"},
         "Watchdog": {"severity": "none"},
     }
 
@@ -60,6 +65,21 @@ def test_an_alert_about_a_worker_says_which_and_what(name: str, parts: tuple[str
     """Worker and group are in its description, and why and since when, which check, or how long."""
     description = ALERTS[name].annotations["description"]
     assert [part for part in OF_A_WORKER + parts if part not in description] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("HeartbeatProbeDown", ("$labels.probe ", "$labels.target", "reason")),
+        ("HeartbeatProbeFlapping", ("$labels.probe ", "$labels.target", "$value")),
+        ("HeartbeatCertificateExpiring", ("$labels.probe ", "$labels.target", "$value | toTime")),
+        ("HeartbeatActionFailing", ("$labels.action", "$labels.kind", "$value | toTime")),
+    ],
+)
+def test_an_alert_about_a_probe_or_action_says_which_and_what(name: str, parts: tuple[str, ...]) -> None:
+    """Probe and target, or the action and its hook, are in its description; and why, how often or when."""
+    description = ALERTS[name].annotations["description"]
+    assert [part for part in parts if part not in description] == []
 
 
 def test_an_alert_about_a_worker_asks_nothing() -> None:

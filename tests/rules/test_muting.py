@@ -18,7 +18,7 @@ import pytest
 from exporter.shipped import webhook, write_alertmanager
 from tests.support.processes import eventually, free_port, program, running
 from tests.support.rules import shipped_alerts
-from tests.support.stack import Receiver
+from tests.support.stack import Receiver, whose
 
 pytestmark = [pytest.mark.slow, pytest.mark.servers("alertmanager")]
 
@@ -27,6 +27,7 @@ WAIT, INTERVAL = 1, 1
 
 SINGLE = ("HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected")
 REPORTED = ("HeartbeatWorkerCheckFailing", "HeartbeatEventLoopStuck")
+PROBED = ("HeartbeatProbeDown", "HeartbeatProbeFlapping", "HeartbeatCertificateExpiring")
 OF_A_GROUP = (
     "HeartbeatGroupDegraded",
     "HeartbeatGroupEmpty",
@@ -64,7 +65,7 @@ class Alertmanager:
         ]
 
     def delivered(self) -> list[set[tuple[str, str, str]]]:
-        """Of each notification: status, name, and worker or group of its alerts."""
+        """Of each notification: status, name, and whose it is, of its alerts."""
         return [notification.alerts for notification in self._receiver.notifications]
 
     def settled(self, count: int) -> list[set[tuple[str, str, str]]]:
@@ -216,6 +217,14 @@ def test_two_dependencies_of_a_group_are_two_notifications(alertmanager: Alertma
     ]
 
 
+def test_probes_that_are_down_are_one_notification(alertmanager: Alertmanager) -> None:
+    """What one network hides is told at once, beside the actions that are held for it."""
+    probes = [alert("HeartbeatProbeDown", probe=f"p{number}", target=f"h{number}:80") for number in range(20)]
+    alertmanager.send([*probes, alert("HeartbeatActionsHeld")])
+    down = {("firing", "HeartbeatProbeDown", f"p{number}") for number in range(20)}
+    assert sorted(alertmanager.settled(2), key=len) == [{("firing", "HeartbeatActionsHeld", "")}, down]
+
+
 @pytest.mark.parametrize(
     ("source", "muted"),
     [
@@ -226,6 +235,9 @@ def test_two_dependencies_of_a_group_are_two_notifications(alertmanager: Alertma
                 *((name, worker) for name in REPORTED for worker in ("w1", "b1", "w2")),
                 *((name, group) for name in OF_A_GROUP[:2] for group in ("web", "batch")),
                 *(("HeartbeatDependencyDown", group) for group in ("web", "batch")),
+                *((name, probe) for name in PROBED for probe in ("webapp", "db")),
+                ("HeartbeatActionFailing", "nginx"),
+                ("HeartbeatActionsHeld", ""),
                 ("HeartbeatFleetDown", ""),
             },
         ),
@@ -241,6 +253,8 @@ def test_two_dependencies_of_a_group_are_two_notifications(alertmanager: Alertma
             alert("HeartbeatDependencyDown", group="web", check="cache"),
             {("HeartbeatWorkerCheckFailing", "w1")},
         ),
+        (alert("HeartbeatActionsHeld"), set()),
+        (alert("HeartbeatProbeFlapping", probe="webapp", target="http://web"), set()),
     ],
     ids=lambda value: value["alertname"] if isinstance(value, dict) else "",
 )
@@ -267,8 +281,17 @@ def test_muting_takes_what_it_should_and_nothing_else(
         *(alert(name, group=group) for name in OF_A_GROUP for group in ("web", "batch")),
         *(
             alert(name)
-            for name in ("HeartbeatFleetDown", "HeartbeatExporterRestarting", "HeartbeatStoreDown")
+            for name in (
+                *("HeartbeatFleetDown", "HeartbeatExporterRestarting", "HeartbeatStoreDown"),
+                "HeartbeatActionsHeld",
+            )
         ),
+        *(
+            alert(name, probe=probe, target=target)
+            for name in PROBED
+            for probe, target in (("webapp", "http://web"), ("db", "db:5432"))
+        ),
+        alert("HeartbeatActionFailing", action="nginx", kind="demote"),
         *(alert(name, cluster="other", worker_id="x", worker="x", group="web") for name in SINGLE),
         alert("HeartbeatWorkerCheckFailing", cluster="other", worker="x", group="web", check="cache"),
     ]
@@ -276,12 +299,10 @@ def test_muting_takes_what_it_should_and_nothing_else(
     general = {"HeartbeatFleetDown", "HeartbeatGroupDegraded"} - {name for name, _ in muted}
     sent = [source, *(labels for labels in others if labels["alertname"] not in general)]
     alertmanager.send(sent)
-    expected = {
-        (labels["alertname"], labels.get("worker") or labels.get("group", "")) for labels in sent
-    } - muted
+    expected = {(labels["alertname"], whose(labels)) for labels in sent} - muted
 
     def notified() -> set[tuple[str, str]]:
-        return {(name, whose) for alerts in alertmanager.delivered() for _, name, whose in alerts}
+        return {(name, about) for alerts in alertmanager.delivered() for _, name, about in alerts}
 
     eventually(lambda: notified() >= expected, within=15, what="all that is not muted")
     time.sleep(2 * INTERVAL + WAIT)

@@ -33,6 +33,11 @@ RECONNECT = 15.0
 """The agents' longest delay: what the exporter grants on top after its own absence."""
 
 
+def whose(labels: Mapping[str, str]) -> str:
+    """The one whose alert it is: worker, or else group, probe or action; nothing of the fleet's."""
+    return next((labels[name] for name in ("worker", "group", "probe", "action") if name in labels), "")
+
+
 class Notification(NamedTuple):
     """One message of Alertmanager to its receiver, and when it came (monotonic seconds)."""
 
@@ -41,13 +46,9 @@ class Notification(NamedTuple):
 
     @property
     def alerts(self) -> set[tuple[str, str, str]]:
-        """Status, name of the alert, worker or else group."""
+        """Status, name of the alert, and whose it is."""
         return {
-            (
-                alert["status"],
-                alert["labels"]["alertname"],
-                alert["labels"].get("worker") or alert["labels"].get("group", ""),
-            )
+            (alert["status"], alert["labels"]["alertname"], whose(alert["labels"]))
             for alert in self.content["alerts"]
         }
 
