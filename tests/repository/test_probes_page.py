@@ -27,8 +27,16 @@ from exporter.probes.http import HttpExpectations
 from exporter.probes.tls import TlsOptions
 from exporter.probes.websocket import WebSocketExpectations
 
-PAGE = (Path(__file__).parents[2] / "docs" / "probes.md").read_text("utf-8")
-EXAMPLES = re.findall(r"^```(yaml|ini)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "probes.md").read_text("utf-8")
+
+
+def examples(page: str) -> list[tuple[str, str]]:
+    """Format and text of each."""
+    return re.findall(r"^```(yaml|ini)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+EXAMPLES = examples(PAGE)
 
 OPTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "": (
@@ -59,7 +67,11 @@ def loaded(suffix: str, text: str, directory: Path) -> Configuration:
     return load(path)
 
 
-@pytest.mark.parametrize(("suffix", "text"), EXAMPLES, ids=lambda part: part.partition("\n")[0])
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [*examples((ROOT / "README.md").read_text("utf-8")), *EXAMPLES],
+    ids=lambda part: part.partition("\n")[0],
+)
 def test_every_example_is_a_configuration(suffix: str, text: str, directory: Path) -> None:
     """A reader can copy it whole: it has a probe at least, and nothing to warn of."""
     configuration = loaded(suffix, text, directory)
