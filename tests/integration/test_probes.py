@@ -183,10 +183,10 @@ def overwhelmed() -> Iterator[int]:
 async def test_nobody_answers(kind: str) -> None:
     """An address from which nothing comes at all times out while it is connected to."""
     with overwhelmed() as port:
-        result = await probe(kind, host="127.0.0.1", port=port, timeout=0.2)
+        result = await probe(kind, host="127.0.0.1", port=port, timeout=0.4)
     assert why(result) == (
         Failure.TIMEOUT,
-        "after 0.2 s nobody has answered at the address (phase connect)",
+        "after 0.4 s nobody has answered at the address (phase connect)",
     )
 
 
@@ -207,24 +207,24 @@ async def test_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert why(result) == (Failure.REFUSED, refused)
     with overwhelmed() as port:
         addresses[:] = ["127.0.0.1", "127.0.0.2"]
-        result = await probe("http", host="several", port=port, timeout=0.4)
+        result = await probe("http", host="several", port=port, timeout=0.8)
         assert why(result) == (
             Failure.REFUSED,
             f"127.0.0.1:{port}: no answer; 127.0.0.2:{port}: Connection refused",
         )
-        assert 0.2 <= result.duration < 0.4
+        assert result.duration >= 0.4
 
 
 async def test_never_answers() -> None:
     """A server that accepts and is silent times out while it is to answer."""
     async with target(silent) as server:
-        result = await probe("http", host="127.0.0.1", port=server.port, timeout=0.2)
+        result = await probe("http", host="127.0.0.1", port=server.port, timeout=0.4)
         await server.left()
     assert why(result) == (
         Failure.TIMEOUT,
-        "after 0.2 s the server has not answered (phase processing)",
+        "after 0.4 s the server has not answered (phase processing)",
     )
-    assert 0.2 <= result.duration < 0.5
+    assert result.duration >= 0.4
 
 
 async def test_slow_body() -> None:
@@ -237,9 +237,9 @@ async def test_slow_body() -> None:
 
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
     async with target(answering(head, then=drip)) as server:
-        result = await probe("http", host="127.0.0.1", port=server.port, timeout=0.2)
+        result = await probe("http", host="127.0.0.1", port=server.port, timeout=0.4)
         await server.left()
-    assert why(result) == (Failure.TIMEOUT, "after 0.2 s the answer is not complete (phase transfer)")
+    assert why(result) == (Failure.TIMEOUT, "after 0.4 s the answer is not complete (phase transfer)")
     assert result.http_status == 200
 
 
@@ -532,9 +532,9 @@ async def test_no_tls(script: Script, detail: str) -> None:
 async def test_silent_handshake() -> None:
     """A handshake that is never answered times out in its phase."""
     async with target(silent) as server:
-        result = await probe("https", host="127.0.0.1", port=server.port, timeout=0.2)
+        result = await probe("https", host="127.0.0.1", port=server.port, timeout=0.4)
         await server.left()
-    assert why(result) == (Failure.TIMEOUT, "after 0.2 s the TLS handshake is not over (phase tls)")
+    assert why(result) == (Failure.TIMEOUT, "after 0.4 s the TLS handshake is not over (phase tls)")
 
 
 async def test_redirect_to_https(authority: Authority, issued: Issued) -> None:
@@ -639,9 +639,9 @@ async def test_dialogue() -> None:
         where = {"host": "127.0.0.1", "port": server.port, "expect": "+PONG"}
         assert (await probe("tcp", **where, send=r"PING\r\n")).success
         assert (await probe("tcp", **where, send="PING\r\n")).success
-        result = await probe("tcp", **where, send=r"HALLO\r\n", timeout=0.2)
+        result = await probe("tcp", **where, send=r"HALLO\r\n", timeout=0.4)
         await server.left()
-    assert why(result) == (Failure.BODY, r"no '+PONG' within 0.2 s; the server said '-ERR\r\n'")
+    assert why(result) == (Failure.BODY, r"no '+PONG' within 0.4 s; the server said '-ERR\r\n'")
 
 
 @pytest.mark.parametrize(
@@ -653,7 +653,7 @@ async def test_dialogue() -> None:
             r"no '220' before the server closed the connection; the server said '554 go away\r\n'",
         ),
         (saying(b""), PROTOCOL, "the server closed the connection without a word"),
-        (silent, Failure.TIMEOUT, "after 0.2 s the server has not answered (phase processing)"),
+        (silent, Failure.TIMEOUT, "after 0.4 s the server has not answered (phase processing)"),
         (
             saying(b"x" * 70_000, then=silent),
             Failure.BODY,
@@ -664,7 +664,7 @@ async def test_dialogue() -> None:
 async def test_wrong_banner(script: Script, failure: Failure, detail: str) -> None:
     """Something else than what is expected is a wrong body; nothing is a timeout, or against the protocol."""
     async with target(script) as server:
-        result = await probe("tcp", host="127.0.0.1", port=server.port, expect="220", timeout=0.2)
+        result = await probe("tcp", host="127.0.0.1", port=server.port, expect="220", timeout=0.4)
         await server.left()
     assert why(result) == (failure, detail)
 
@@ -766,13 +766,13 @@ async def test_expected_close() -> None:
         ),
         (answering(b"garbage\r\n\r\n"), PROTOCOL, "the answer is no WebSocket handshake: ", None),
         (answering(b""), PROTOCOL, "the server closed the connection before it had answered", None),
-        (silent, Failure.TIMEOUT, "after 0.3 s the server has not answered (phase processing)", None),
+        (silent, Failure.TIMEOUT, "after 0.4 s the server has not answered (phase processing)", None),
     ],
 )
 async def test_no_websocket(script: Script, failure: Failure, detail: str, status: int | None) -> None:
     """A server that refuses, or does something else, says so by its status or breaks the protocol."""
     async with target(script) as server:
-        result = await probe("websocket", host="127.0.0.1", port=server.port, timeout=0.3)
+        result = await probe("websocket", host="127.0.0.1", port=server.port, timeout=0.4)
         await server.left()
     assert result.failure is failure
     assert result.detail.startswith(detail)
