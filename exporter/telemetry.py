@@ -162,6 +162,11 @@ class Telemetry:
             registry=registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
         )
+        self.actions_held = Gauge(
+            "heartbeat_actions_held",
+            "Whether actions are held because too much failed at once (1) or not (0).",
+            registry=registry,
+        )
         self.probes_in_flight = Gauge(
             "heartbeat_probes_in_flight", "Probes that are running at this moment.", registry=registry
         )

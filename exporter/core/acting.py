@@ -133,7 +133,7 @@ class Policy:
 
 
 class Machine:
-    """One action. Its subjects are unknown until they are observed.
+    """One action. Its subjects are unknown until they are observed; another `policy` may be set at any time.
 
     Until `settle` it only listens: at the start not all that it depends on is known by name, nor what its
     state was before a restart.
@@ -163,7 +163,10 @@ class Machine:
             self.state, self._last, self._learned = state, state.kind, False
 
     def settle(self, now: Now) -> None:
-        """From here on act: all subjects are known by name, and so is the state if anybody knows it."""
+        """From here on act: all subjects are known by name, and so is the state if anybody knows it.
+
+        Call it again when it depends on others than before.
+        """
         self._settled = True
         self._judge(now)
 
@@ -180,18 +183,15 @@ class Machine:
             (self._up if health is Health.UP else self._down)[subject] = cause
         self._judge(now)
 
+    def expect(self, subject: Subject) -> None:
+        """It depends on this one, too, of which nothing is known yet."""
+        self._unknown.add(subject)
+
     def forget(self, subject: Subject) -> None:
         """It no longer depends on this one. That alone changes nothing; the next that is observed decides."""
         self._unknown.discard(subject)
         self._up.pop(subject, None)
         self._down.pop(subject, None)
-
-    def reconfigure(self, policy: Policy) -> None:
-        """Go on by other rules, knowing what is known."""
-        self.policy = policy
-
-    def subjects(self) -> set[Subject]:
-        return {*self._unknown, *self._up, *self._down}
 
     def advance(self, now: Now, *, held: bool = False) -> Run | None:
         """The run to start now. Call `finish` when it is over, before which there is no other."""

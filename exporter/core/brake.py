@@ -16,6 +16,7 @@ fails meanwhile is held with the rest. Those that pulled the brake cannot do it 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .model import Mono, Now, Wall
@@ -31,6 +32,16 @@ class Hold(NamedTuple):
     until: Mono
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`share` is a ratio, `window` and `hold` nanoseconds."""
+
+    share: float
+    at_least: int
+    window: int
+    hold: int
+
+
 class _Scope:
     def __init__(self) -> None:
         self.standing: set[str] = set()
@@ -39,16 +50,12 @@ class _Scope:
 
 
 class Brake:
-    """`share` is a ratio, `window` and `hold` nanoseconds."""
+    """Other `limits` may be set at any time; a hold that has begun ends as it would have."""
 
-    def __init__(self, *, share: float, at_least: int, window: int, hold: int) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.holding: Hold | None = None
         self._scopes: dict[str, _Scope] = {}
-        self.set(share=share, at_least=at_least, window=window, hold=hold)
-
-    def set(self, *, share: float, at_least: int, window: int, hold: int) -> None:
-        """Go on by other rules; a hold that has begun ends as it would have."""
-        self._share, self._at_least, self._window, self._length = share, at_least, window, hold
 
     def stand(self, scope: str, subject: str) -> None:
         known = self._scopes.setdefault(scope, _Scope())
@@ -73,13 +80,14 @@ class Brake:
 
     def pull(self, now: Now) -> Hold | None:
         """Call it after falls, before anything is done about them."""
+        limits = self.limits
         for name, scope in self._scopes.items():
             if scope.touched:
                 scope.touched = False
                 self._expire(scope, now)
                 fell, of = len(scope.fallen), len(scope.standing) + len(scope.fallen)
-                if self.holding is None and fell >= self._at_least and fell > self._share * of:
-                    self.holding = Hold(name, fell, of, now.wall, Mono(now.mono + self._length))
+                if self.holding is None and fell >= limits.at_least and fell > limits.share * of:
+                    self.holding = Hold(name, fell, of, now.wall, Mono(now.mono + limits.hold))
                     scope.fallen.clear()
                     return self.holding
         return None
@@ -94,6 +102,6 @@ class Brake:
 
     def _expire(self, scope: _Scope, now: Now) -> None:
         for subject, at in list(scope.fallen.items()):
-            if now.mono - at <= self._window:
+            if now.mono - at <= self.limits.window:
                 break
             del scope.fallen[subject]

@@ -1,4 +1,4 @@
-"""Every metric about workers, groups, the fleet and probes: a metric is a row here, and nowhere else.
+"""Every metric about workers, groups, the fleet, probes and actions: a row here, and nowhere else.
 
 A row is name, kind, help and a function; the functions are pure. docs/metrics.md and the names that
 rules and dashboards are checked against are made from these tables and from the exporter's own
@@ -12,6 +12,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from exporter.core.acting import ActionRow
+from exporter.core.acting import Kind as ActionKind
 from exporter.core.groups import GroupRow
 from exporter.core.model import AFTER_FORGOTTEN, BEFORE_NEW, SECOND, Row, Status
 from exporter.core.probing import ProbeKindRow, ProbeRow
@@ -20,7 +22,7 @@ from worker_agent.protocol import CheckState
 
 from .family import DURATION, INSTANT, SETTING, Family, Kind, Single, Split, Spread
 from .section import Section
-from .source import ProbeSource, Source, Standing
+from .source import ActionSource, ProbeSource, Source, Standing
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 
@@ -28,6 +30,7 @@ WORKER_LABELS = ("worker_id", "worker", "group")
 GROUP_LABELS = ("group",)
 PROBE_LABELS = ("probe", "target")
 PROBE_KIND_LABELS = ("kind",)
+ACTION_LABELS = ("action",)
 
 FLEET: tuple[Single[Source], ...] = (
     Single(
@@ -317,6 +320,45 @@ PROBE_KIND: tuple[Family[ProbeKindRow], ...] = (
     ),
 )
 
+ACTION: tuple[Family[ActionRow], ...] = (
+    Single(
+        "heartbeat_action_state",
+        GAUGE,
+        "Whether an action was promoted (1) or demoted (0), by its last run or as found; there once known.",
+        lambda action: None if action.state is None else action.state.kind is ActionKind.PROMOTE,
+    ),
+    Split(
+        "heartbeat_action_runs_total",
+        COUNTER,
+        "Runs of an action that are over, those that failed and retries included.",
+        ("kind",),
+        lambda action: [((kind,), count) for kind, count in action.runs],
+    ),
+    Split(
+        "heartbeat_action_failures_total",
+        COUNTER,
+        "Runs of an action that failed by reason.",
+        ("kind", "reason"),
+        lambda action: [((kind, reason), count) for (kind, reason), count in action.failures],
+    ),
+    Split(
+        "heartbeat_action_duration_seconds",
+        GAUGE,
+        "How long the last run of an action took; there after the first of its kind.",
+        ("kind",),
+        lambda action: [((kind,), last.duration) for kind, last in action.last],
+        DURATION,
+    ),
+    Split(
+        "heartbeat_action_last_run_timestamp_seconds",
+        GAUGE,
+        "When the last run of an action began, as Unix time; there after the first of its kind.",
+        ("kind",),
+        lambda action: [((kind,), last.at) for kind, last in action.last],
+        INSTANT,
+    ),
+)
+
 
 FLEET_TABLES: tuple[tuple[tuple[str, ...], tuple[Family[Any], ...]], ...] = (
     ((), FLEET),
@@ -330,6 +372,7 @@ TABLES: tuple[tuple[tuple[str, ...], tuple[Family[Any], ...]], ...] = (
     *FLEET_TABLES,
     (PROBE_LABELS, PROBE),
     (PROBE_KIND_LABELS, PROBE_KIND),
+    (ACTION_LABELS, ACTION),
 )
 """All there are. Those that are not the fleet's are on /metrics where there is a `Section` for them."""
 
@@ -340,6 +383,11 @@ def probe_sections(probes: ProbeSource) -> tuple[Section[Any], ...]:
         Section(PROBE_LABELS, PROBE, lambda probe: (probe.name, probe.target), probes.each),
         Section(PROBE_KIND_LABELS, PROBE_KIND, lambda probes: (probes.kind,), probes.kinds),
     )
+
+
+def action_sections(actions: ActionSource) -> tuple[Section[Any], ...]:
+    """What /metrics says of actions."""
+    return (Section(ACTION_LABELS, ACTION, lambda action: (action.name,), actions.rows),)
 
 
 def catalogue_names() -> Mapping[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from exporter.core.acting import RunFailure
 from exporter.core.model import (
     DOWN_REASONS,
     NOTHING,
@@ -23,6 +24,8 @@ from exporter.core.probing import Failure, Phase
 from exporter.telemetry import Telemetry
 
 from .catalogue import (
+    ACTION,
+    ACTION_LABELS,
     FLEET,
     GROUP,
     GROUP_LABELS,
@@ -93,6 +96,15 @@ the start.
 A `reason` is {failures}. A
 `phase` is {phases}.
 
+## Actions
+
+There where actions are configured. A `kind` is `promote` or `demote`, and stands at 0 from the start where
+the action has a hook for it, with every `reason`. What a dry run would have done counts as done.
+
+{actions}
+
+A `reason` is {run_failures}.
+
 ## The exporter itself
 
 {own}
@@ -112,6 +124,8 @@ def reference() -> str:
         fleet=_table(_rows(FLEET, ())),
         probes=_table([*_rows(PROBE, PROBE_LABELS), *_rows(PROBE_KIND, PROBE_KIND_LABELS)]),
         failures=_enumeration(Failure),
+        actions=_table(_rows(ACTION, ACTION_LABELS)),
+        run_failures=_enumeration(RunFailure),
         phases=_enumeration(Phase),
         own=_table(_exporter_rows()),
         statuses=_enumeration(Status),

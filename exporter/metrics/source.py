@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
+from exporter.core.acting import ActionRow
 from exporter.core.groups import GroupRow
 from exporter.core.model import Checks, Facts, Now, Reason, Row, Status, Wall
 from exporter.core.probing import ProbeKindRow, ProbeRow
@@ -41,6 +42,13 @@ class ProbeSource(Protocol):
 
     def kinds(self) -> Iterable[ProbeKindRow]:
         """Every kind that has or had a probe."""
+
+
+class ActionSource(Protocol):
+    """The actions as they stand while they are asked for."""
+
+    def rows(self) -> Iterable[ActionRow]:
+        """Every action once."""
 
 
 class Incidents(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.core.brake import Brake, Hold
+from exporter.core.brake import Brake, Hold, Limits
 from exporter.core.model import SECOND, Mono
 from tests.support.clock import FakeClock
 
@@ -12,7 +12,7 @@ class Scene:
 
     def __init__(self, *, share: float = 0.5, at_least: int = 3, count: int = 10) -> None:
         self.clock = FakeClock()
-        self.brake = Brake(share=share, at_least=at_least, window=30 * SECOND, hold=300 * SECOND)
+        self.brake = Brake(Limits(share=share, at_least=at_least, window=30 * SECOND, hold=300 * SECOND))
         for number in range(count):
             self.brake.stand("probes", str(number))
 
@@ -136,7 +136,7 @@ def test_other_rules_are_for_what_comes() -> None:
     """A hold that has begun ends as it would have."""
     scene = Scene()
     hold = scene.fall(*range(6))
-    scene.brake.set(share=0.1, at_least=1, window=SECOND, hold=SECOND)
+    scene.brake.limits = Limits(share=0.1, at_least=1, window=SECOND, hold=SECOND)
     assert scene.brake.holding == hold
     scene.clock.move(300)
     scene.brake.release(scene.clock.now())

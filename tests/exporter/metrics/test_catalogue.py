@@ -8,16 +8,18 @@ import subprocess
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.metrics.catalogue import TABLES, catalogue_names, probe_sections
+from exporter.metrics.catalogue import TABLES, action_sections, catalogue_names, probe_sections
 from exporter.metrics.render import Renderer
 from exporter.telemetry import Telemetry
 from tests.exporter.metrics.sources import TEXT, rendered
+from tests.exporter.metrics.test_action_section import few_actions
 from tests.exporter.metrics.test_probe_section import few_probes
 from tests.exporter.metrics.test_render import small_fleet
 from tests.support.processes import program
 
 WORKER = ("worker_id", "worker", "group")
 GROUP = ("group",)
+ACTION = ("action",)
 PROBE = ("probe", "target")
 
 
@@ -98,6 +100,12 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
         "heartbeat_probe_schedule_delay_seconds_count": (),
         "heartbeat_probe_runs_skipped_total": (),
         "heartbeat_probe_runs_repeated_total": (),
+        "heartbeat_action_state": ACTION,
+        "heartbeat_action_runs_total": (*ACTION, "kind"),
+        "heartbeat_action_failures_total": (*ACTION, "kind", "reason"),
+        "heartbeat_action_duration_seconds": (*ACTION, "kind"),
+        "heartbeat_action_last_run_timestamp_seconds": (*ACTION, "kind"),
+        "heartbeat_actions_held": (),
         "heartbeat_build_info": ("version", "python_version"),
     }
     assert {"process_start_time_seconds", "python_info"} <= names.keys()
@@ -105,11 +113,12 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
 
 def complete() -> Renderer:
     """A renderer that leaves nothing out."""
-    return Renderer(Telemetry(CollectorRegistry()).registry, probe_sections(few_probes()))
+    sections = (*probe_sections(few_probes()), *action_sections(few_actions()))
+    return Renderer(Telemetry(CollectorRegistry()).registry, sections)
 
 
 async def test_what_is_exported_is_what_is_catalogued() -> None:
-    """Names and labels in a complete answer, with a worker and a probe for which everything is known."""
+    """Names and labels in a complete answer, with a worker, a probe and an action that know everything."""
     text = await rendered(small_fleet(), TEXT, complete())
     exported = {
         match[1]: tuple(re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', match[2] or ""))

@@ -1,0 +1,106 @@
+"""The brake, told of probes and workers: all probes are one scope, and each group of workers another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from exporter.actions.base import BrakeRules
+from exporter.core.brake import Brake, Hold, Limits
+from exporter.core.model import DOWN, SECOND, Now, Reason, Row, Transition
+from exporter.core.probing import ProbeChange
+
+logger = logging.getLogger(__name__)
+
+ALL_PROBES = "all probes"
+
+
+class Braking:
+    """Before it has seen all workers it only notes their falls: a share of an unknown number is none."""
+
+    def __init__(self, rules: BrakeRules) -> None:
+        self._brake = Brake(_limits(rules))
+        self.drops = rules.then == "drop"
+        self._probes: set[str] = set()
+        self._fallen: dict[tuple[str, str], Now] | None = {}  # None once all workers have been seen
+
+    def configure(self, rules: BrakeRules, probes: Collection[str]) -> None:
+        """These are the rules, and all probes, from now on."""
+        self._brake.limits = _limits(rules)
+        self.drops = rules.then == "drop"
+        for name in self._probes.difference(probes):
+            self._brake.leave(ALL_PROBES, name)
+        for name in set(probes) - self._probes:
+            self._brake.stand(ALL_PROBES, name)
+        self._probes = set(probes)
+
+    @property
+    def hold(self) -> Hold | None:
+        return self._brake.holding
+
+    # What happens
+
+    def on_probe(self, change: ProbeChange, now: Now) -> None:
+        if change.up:
+            self._brake.stand(ALL_PROBES, change.probe)
+        else:
+            self._brake.fall(ALL_PROBES, change.probe, now)
+
+    def on_worker(self, change: Transition, now: Now) -> None:
+        """Who ends on purpose has not failed."""
+        scope, worker_id = _scope(change.group), change.worker_id
+        down = change.after in DOWN
+        if down and change.reason is not Reason.SHUTDOWN:
+            if change.before not in DOWN:
+                self._fall(scope, worker_id, now)
+            return
+        if self._fallen is not None:
+            self._fallen.pop((scope, worker_id), None)
+        if down or change.after is None:
+            self._brake.leave(scope, worker_id)
+        else:
+            self._brake.stand(scope, worker_id)
+
+    def see(self, row: Row) -> None:
+        """One of all workers, before `seen`."""
+        if row.status not in DOWN:
+            self._brake.stand(_scope(row.facts.group), row.facts.worker_id)
+
+    def seen(self) -> None:
+        """These were all."""
+        fallen, self._fallen = self._fallen or {}, None
+        for (scope, worker_id), at in fallen.items():
+            self._brake.fall(scope, worker_id, at)
+
+    def _fall(self, scope: str, worker_id: str, now: Now) -> None:
+        if self._fallen is None:
+            self._brake.fall(scope, worker_id, now)
+        else:
+            self._fallen[scope, worker_id] = now
+
+    # Holding
+
+    def turn(self, now: Now) -> Hold | None:
+        """Hold if that is called for; the hold that has ended, if one has."""
+        over = self._brake.release(now)
+        hold = self._brake.pull(now)
+        if hold is not None:
+            logger.warning(
+                "actions are held for %.0f s: %d of %d went down together (%s); it may be that the exporter"
+                " has lost its own network",
+                *((hold.until - now.mono) / SECOND, hold.fell, hold.of, hold.scope),
+            )
+        return over
+
+
+def _limits(rules: BrakeRules) -> Limits:
+    return Limits(
+        share=rules.share,
+        at_least=rules.at_least,
+        window=round(rules.window * SECOND),
+        hold=round(rules.hold * SECOND),
+    )
+
+
+def _scope(group: str) -> str:
+    return f"workers of group {group}"
