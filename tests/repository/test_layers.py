@@ -47,7 +47,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.actions": SHELL,
     "exporter.probes": SHELL,
     "exporter.configuration": [*CORE, "exporter.actions", "exporter.probes"],
-    "exporter.api": [*SERVED, "exporter.probes"],
+    "exporter.api": [*SERVED, "exporter.actions", "exporter.probes"],
     "exporter.metrics": SERVED,
     "exporter.web": SERVED,
     "exporter.store": SHELL,
