@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from fastapi import APIRouter, FastAPI
@@ -15,18 +15,26 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter import __version__
-from exporter.api import discovery, health, registration, workers
+from exporter.actions.acting import Acting
+from exporter.api import actions, discovery, health, lifecycle, probes, registration, workers
 from exporter.api.heartbeat import Heartbeats
 from exporter.api.refusals import BodyLimit, invalid_request
 from exporter.clock import Clock, SystemClock
+from exporter.configuration.loading import load
+from exporter.configuration.model import Configuration
+from exporter.core.acting import State
 from exporter.core.events import Restore
 from exporter.core.fleet import Fleet
 from exporter.core.model import Record
 from exporter.errors import ExporterError, StoreInUse, StoreUnusable, UsageError
 from exporter.metrics import route as metrics
+from exporter.metrics.catalogue import action_sections, probe_sections
 from exporter.metrics.render import Renderer
 from exporter.monitor import Monitor
+from exporter.probes.change_log import log_change
+from exporter.probes.probing import Probing
 from exporter.recent import RecentTransitions
+from exporter.reload import Reloader
 from exporter.settings import Settings
 from exporter.store.base import LeaseHeld, Store, StoreError
 from exporter.store.journal import Journal
@@ -41,9 +49,19 @@ _HEEDS_SIGNALS = 0.1
 """Seconds until a start that waits for the store notices that it is no longer wanted."""
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, store: Store | None = None) -> FastAPI:
-    """Everything put together; `clock` and `store` are for tests, the settings name the real ones."""
-    exporter = Exporter(settings, clock or SystemClock(), store or make_store(settings))
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, store: Store | None = None, workers: bool = True
+) -> FastAPI:
+    """Everything put together; `clock` and `store` are for tests, the settings name the real ones.
+
+    Without `workers` it only probes: nobody can register.
+
+    Raises:
+        ConfigurationError: the configuration file is wrong.
+        UsageError: a setting is, in a way that only its use shows.
+    """
+    configuration = Configuration() if settings.config_file is None else load(settings.config_file)
+    exporter = Exporter(settings, configuration, clock or SystemClock(), store or make_store(settings))
     app = Application(
         exporter.heartbeats,
         title="heartbeat-exporter",
@@ -54,7 +72,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: Store |
     app.add_middleware(BodyLimit, telemetry=exporter.telemetry)
     app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))
     app.state.exporter = exporter
-    for router in exporter.routers():
+    for router in (*exporter.routers(), *(exporter.worker_routers() if workers else ())):
         app.include_router(router)
     return app
 
@@ -96,7 +114,7 @@ def make_store(settings: Settings) -> Store:
 class Exporter:
     """The parts of one exporter and the order in which they come and go."""
 
-    def __init__(self, settings: Settings, clock: Clock, store: Store) -> None:
+    def __init__(self, settings: Settings, configuration: Configuration, clock: Clock, store: Store) -> None:
         self.telemetry = Telemetry(CollectorRegistry())
         self.fleet = Fleet(settings.rules())
         self.monitor = Monitor(self.fleet, clock, self.telemetry, loading=lambda: self.loading)
@@ -106,14 +124,40 @@ class Exporter:
             self.fleet,
             store,
             restore=self._restore,
+            restore_actions=self._restore_actions,
             lost=lambda held: _end(StoreInUse(str(held))),
             clock=clock,
             telemetry=self.telemetry,
         )
         self.heartbeats = Heartbeats(self.monitor, self.telemetry, self)
+        self.acting = Acting(
+            configuration.actions,
+            configuration.brake,
+            clock=clock,
+            store=self.journal,
+            telemetry=self.telemetry,
+            fleet=self.monitor,
+            probes=[probe.name for probe in configuration.probes],
+        )
+        self.probing = Probing(
+            configuration.probes,
+            concurrency=configuration.concurrency,
+            clock=clock,
+            telemetry=self.telemetry,
+            sinks=(log_change, self.acting.on_probe),
+        )
+        self.reloader = Reloader(
+            settings.config_file, self._reconfigure, clock=clock, telemetry=self.telemetry
+        )
         self.stopping = False
         self._settings = settings
-        for sink in (log_effect, self.heartbeats.on_effect, self.journal, self.recent):
+        for sink in (
+            log_effect,
+            self.heartbeats.on_effect,
+            self.journal,
+            self.recent,
+            self.acting.on_effect,
+        ):
             self.monitor.add_sink(sink)
 
     @property
@@ -121,20 +165,58 @@ class Exporter:
         return self.journal.loading
 
     def routers(self) -> Sequence[APIRouter]:
+        renderer = Renderer(
+            self.telemetry.registry, (*probe_sections(self.probing), *action_sections(self.acting))
+        )
+        return (
+            health.routes(self.monitor, self, self._store_health),
+            metrics.routes(self.monitor, renderer, self.telemetry),
+            probes.routes(self.probing),
+            actions.routes(self.acting),
+            lifecycle.routes(self.reloader.reload, enabled=self._settings.enable_lifecycle),
+            landing.routes(),
+        )
+
+    def worker_routers(self) -> Sequence[APIRouter]:
         written = self.journal.written_through
         return (
             registration.routes(self.monitor, self.telemetry, self._settings, self, written),
             workers.routes(self.monitor, self.recent, self, written),
             discovery.routes(self.monitor, self),
-            health.routes(self.monitor, self, self._store_health),
-            metrics.routes(self.monitor, Renderer(self.telemetry.registry), self.telemetry),
-            landing.routes(),
         )
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         # The server closes its sockets before it tells us that it ends, so the signal has to.
         forget_signals = on_termination(self.stop_judging)
+        try:
+            async with self.running():
+                yield
+        finally:
+            forget_signals()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Judge, probe and act for the length of a block."""
+        async with self._watching():
+            active = [
+                asyncio.create_task(self.acting.run(), name="actions"),
+                asyncio.create_task(self.probing.run(), name="probes"),
+            ]
+            try:
+                with self.reloader.on_hangup():
+                    yield
+            finally:
+                await _cancel(*active)
+
+    async def pass_once(self) -> None:
+        """Probe everything once, act on what is not as the store remembers it, and return."""
+        async with self._watching():
+            await self.probing.once()
+            await self.acting.settle()
+
+    @contextlib.asynccontextmanager
+    async def _watching(self) -> AsyncIterator[None]:
         # Before anything that takes time: a silence of the pulse is taken for a stall.
         pulse = asyncio.create_task(self.monitor.run(), name="pulse")
         try:
@@ -142,10 +224,8 @@ class Exporter:
             yield
         finally:
             self.stop_judging()
-            pulse.cancel()
-            await asyncio.gather(pulse, return_exceptions=True)
+            await _cancel(pulse)
             await self.journal.stop()
-            forget_signals()
 
     def stop_judging(self) -> None:
         """Our own end says nothing about the workers: from here on no closed socket counts."""
@@ -170,9 +250,23 @@ class Exporter:
         self.monitor.receive(Restore(records))
         self.recent.restore(records)
 
+    def _restore_actions(self, states: Mapping[str, State]) -> None:
+        self.acting.restore(states)
+
+    def _reconfigure(self, configuration: Configuration) -> None:
+        names = [probe.name for probe in configuration.probes]
+        self.acting.reconfigure(configuration.actions, configuration.brake, names)
+        self.probing.reconfigure(configuration.probes, configuration.concurrency)
+
     def _store_health(self) -> health.StoreHealth:
         problem = self.journal.problem
         return health.StoreHealth(problem is None, self.store.where, self.journal.pending, problem)
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _end(error: ExporterError) -> NoReturn:

@@ -43,11 +43,30 @@ def program(
     pass
 
 
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config.file",
+        "-c",
+        metavar="FILE",
+        help="Probes and actions, in YAML or as the INI file of Heartbeat. [env: CONFIG_FILE]",
+    ),
+]
+
+
 @cli.command()
 def serve(
     listen_address: Annotated[
         str, typer.Option("--web.listen-address", metavar="[HOST]:PORT", help="Where to listen.")
     ] = ":8000",
+    config_file: ConfigFile = None,
+    enable_lifecycle: Annotated[
+        bool,
+        typer.Option("--web.enable-lifecycle", help="Allow POST /-/reload. [env: ENABLE_LIFECYCLE]"),
+    ] = False,
+    workers: Annotated[
+        bool, typer.Option("--workers/--no-workers", help="Take heartbeats, or only probe.")
+    ] = True,
     log_level: Annotated[
         str | None,
         typer.Option("--log.level", help="DEBUG, INFO, WARNING, ERROR or CRITICAL. [env: LOG_LEVEL]"),
@@ -60,9 +79,47 @@ def serve(
     from exporter.app import create_app
     from exporter.server import serve as run
 
-    settings = load(Settings, log_level=log_level, log_format=log_format)
+    settings = load(
+        Settings,
+        config_file=config_file,
+        enable_lifecycle=enable_lifecycle or None,
+        log_level=log_level,
+        log_format=log_format,
+    )
     logs.configure(settings.log_level, settings.log_format)
-    run(create_app(settings), listen_address)
+    run(create_app(settings, workers=workers), listen_address)
+
+
+@cli.command()
+def probe(
+    config_file: ConfigFile = None,
+    daemonize: Annotated[
+        bool,
+        typer.Option("--daemonize", "-d", help="Go on in the background, as with `daemonize`."),
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="One pass, only shown: no action; exit code 1 if a check failed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --once: as JSON.")] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="FILE", help="What earlier passes found. [env: SQLITE_PATH]"),
+    ] = None,
+) -> None:
+    """Probe and act without taking heartbeats: one pass, or in the background."""
+    from exporter import daemon
+    from exporter.configuration.loading import load as load_configuration
+
+    settings = load(Settings, config_file=config_file)
+    if settings.config_file is None:
+        raise typer.BadParameter("which file?", param_hint="-c")
+    configuration = load_configuration(settings.config_file)
+    if once:
+        rows = daemon.look(configuration)
+        typer.echo(daemon.shown(rows, as_json=as_json), nl=False)
+        raise typer.Exit(any(row.last is None or not row.last.success for row in rows))
+    act = daemon.stay if daemonize or configuration.daemon.daemonize else daemon.act_once
+    act(settings, configuration, state or settings.sqlite_path or daemon.default_state())
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TextIO
 
 from worker_agent import logs
 
@@ -10,9 +11,9 @@ _WEBSOCKETS = ('%s - "WebSocket', "connection ")
 """How uvicorn's messages about handshakes begin, and those about the ends of connections."""
 
 
-def configure(level: str, format: str) -> None:
+def configure(level: str, format: str, *, stream: TextIO | None = None) -> None:
     """As `worker_agent.logs.configure`, without uvicorn's lines about what has a line of ours."""
-    logs.configure(level, format)
+    logs.configure(level, format, stream=stream)
     logging.getLogger("uvicorn.error").addFilter(_is_not_told_by_us)
 
 

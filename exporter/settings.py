@@ -42,6 +42,10 @@ class Settings(Environment):
     stopped_worker_retention: Retention = Field(3600.0, description="The same for one that said goodbye")
     max_workers: int = Field(20_000, ge=1, le=1_000_000, description="Workers known at the same time")
     max_groups: int = Field(100, ge=1, le=1_000, description="Groups known at the same time")
+    config_file: Path | None = Field(
+        None, description="Probes and actions, in YAML or as the INI file of Heartbeat; see docs/probes.md"
+    )
+    enable_lifecycle: bool = Field(False, description="Allow `POST /-/reload` to read that file again")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
     log_format: LogFormat = Field("console", description="console, logfmt or json")
 

@@ -162,6 +162,16 @@ class Telemetry:
             registry=registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
         )
+        self.config_last_reload_successful = Gauge(
+            "heartbeat_config_last_reload_successful",
+            "Whether the configuration file was good when it was last read (1) or was left aside (0).",
+            registry=registry,
+        )
+        self.config_last_reload_success_timestamp = Gauge(
+            "heartbeat_config_last_reload_success_timestamp_seconds",
+            "When the configuration that is in force was read, as Unix time.",
+            registry=registry,
+        )
         self.actions_held = Gauge(
             "heartbeat_actions_held",
             "Whether actions are held because too much failed at once (1) or not (0).",

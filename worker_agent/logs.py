@@ -23,6 +23,8 @@ from structlog.typing import Processor, WrappedLogger
 COMPONENTS: Mapping[str, str] = {
     "exporter": "manager",
     "exporter.store": "store",
+    "exporter.probes": "probe",
+    "exporter.actions": "action",
     "worker_agent": "agent",
     "worker_agent.health": "health",
     "worker_agent.main": "worker",

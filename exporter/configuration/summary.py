@@ -21,7 +21,7 @@ def summary(configuration: Configuration) -> str:
 def _parts(configuration: Configuration) -> Iterator[list[str]]:
     if configuration.probes:
         header = ("probe", "kind", "target", "interval", "timeout", "down after", "up after", "action")
-        yield _table(
+        yield table(
             header,
             [
                 (
@@ -38,7 +38,7 @@ def _parts(configuration: Configuration) -> Iterator[list[str]]:
             ],
         )
     if configuration.actions:
-        yield _table(
+        yield table(
             ("action", "promote", "demote", "timeout", "depends on"),
             [
                 (
@@ -96,7 +96,8 @@ def _plain(value: object) -> str:
     return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
-def _table(header: Row, rows: Sequence[Row]) -> list[str]:
+def table(header: Row, rows: Sequence[Row]) -> list[str]:
+    """Lines with the columns below each other."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -38,6 +38,8 @@ def test_defaults() -> None:
         "stopped_worker_retention": 3600.0,
         "max_workers": 20000,
         "max_groups": 100,
+        "config_file": None,
+        "enable_lifecycle": False,
         "log_level": "INFO",
         "log_format": "console",
     }

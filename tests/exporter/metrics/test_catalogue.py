@@ -28,6 +28,8 @@ def test_the_names_and_labels_are_those_of_the_contract() -> None:
     names = catalogue_names()
     assert {name: labels for name, labels in names.items() if name.startswith("heartbeat_")} == {
         "heartbeat_warming_up": (),
+        "heartbeat_config_last_reload_successful": (),
+        "heartbeat_config_last_reload_success_timestamp_seconds": (),
         "heartbeat_workers_limit": (),
         "heartbeat_workers": (*GROUP, "status"),
         "heartbeat_heartbeats_total": GROUP,
