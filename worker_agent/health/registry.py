@@ -159,8 +159,13 @@ class Health:
         return tuple(sorted(known))
 
     async def start(self) -> None:
-        """Look at everything from now on, on this event loop."""
-        assert self._rounds is None, "it was started already"
+        """Look at everything from now on, on this event loop.
+
+        Raises:
+            RuntimeError: it was started already, by another agent; each needs checks of its own.
+        """
+        if self._rounds is not None:
+            raise RuntimeError("these checks belong to an agent that is running already")
         self._rounds = _Rounds(self._concurrency)
         for name, check in self._checks.items():
             self._rounds.begin(check, self._circuits, self._counts[name])
