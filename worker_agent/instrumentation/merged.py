@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
 from worker_agent.instrumentation.families import Page, add, is_total, labelled, merge
-from worker_agent.slots import Kind
+from worker_agent.slots import VALUES, Kind
 
 if TYPE_CHECKING:
     from worker_agent.instrumentation.processes import Processes
@@ -108,8 +108,8 @@ class MergedRegistry(CollectorRegistry):
             return None
 
     def _values(self, live: frozenset[str]) -> list[Metric]:
-        files = [str(path) for path in sorted(self._directory.glob("*.db")) if _is_shown(path.stem, live)]
-        families = self._combined(files)
+        paths = sorted(path for pattern in VALUES for path in self._directory.glob(pattern))
+        families = self._combined([str(path) for path in paths if _is_shown(path.stem, live)])
         for family in families:
             if family.type == "gauge":
                 family.samples = [_by_place(sample) for sample in family.samples]
