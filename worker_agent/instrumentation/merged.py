@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LIVE = "gauge_live"
-"""How files of gauges begin that prometheus_client shows while the process lives."""
-PER_PROCESS = (LIVE, "gauge_all_")
+PER_PROCESS = ("gauge_live", "gauge_all_")
+"""How files of gauges begin that tell of one process, and only while it lives."""
 
 _values_in: Callable[[list[str]], Iterable[Metric]] = MultiProcessCollector.merge
 
@@ -216,7 +215,7 @@ def _is_shown(file: str, live: frozenset[str]) -> bool:
     if not file.startswith("gauge"):
         return True
     place = file.rpartition("_")[2]
-    return not place.startswith(Kind.EXTRA) and (place in live or not file.startswith(LIVE))
+    return not place.startswith(Kind.EXTRA) and (place in live or not file.startswith(PER_PROCESS))
 
 
 def _by_place(sample: Sample) -> Sample:
