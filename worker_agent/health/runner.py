@@ -183,7 +183,8 @@ class Runner:
         if after is CheckState.HEALTHY:
             logger.info("check %s is healthy again", self.check.name, extra=fields)
         else:
-            logger.warning("check %s is %s: %s", self.check.name, after, finding.result.error, extra=fields)
+            why = finding.result.error or "it does not say why"
+            logger.warning("check %s is %s: %s", self.check.name, after, why, extra=fields)
 
 
 class Counts:

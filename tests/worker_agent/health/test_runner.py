@@ -18,6 +18,7 @@ from worker_agent.health.check import Breaker, Check, FunctionCheck
 from worker_agent.health.circuits import CircuitOpen, Circuits
 from worker_agent.health.result import Outcome, Result
 from worker_agent.health.runner import Counts, Failure, Finding, Runner
+from worker_agent.protocol import CheckState
 
 SOON = 0.02
 """A timeout that is over soon, in seconds."""
@@ -328,6 +329,7 @@ async def test_logs(caplog: pytest.LogCaptureFixture) -> None:
     """A change is told once; being well from the start is none."""
     caplog.set_level(logging.INFO, "worker_agent.health.runner")
     steps = [True, ValueError("no"), ValueError("still no"), Result.degraded("slow"), True, True]
+    steps += [Result(CheckState.UNHEALTHY, {"depth": 7})]
     bench = Bench(Scripted(*steps, breaker=None))
     for _ in steps:
         await bench.fresh()
@@ -339,6 +341,7 @@ async def test_logs(caplog: pytest.LogCaptureFixture) -> None:
         ("WARNING", "check c is unhealthy: ValueError: no", "healthy", "unhealthy"),
         ("WARNING", "check c is degraded: slow", "unhealthy", "degraded"),
         ("INFO", "check c is healthy again", "degraded", "healthy"),
+        ("WARNING", "check c is unhealthy: it does not say why", "healthy", "unhealthy"),
     ]
     assert {vars(record)["check"] for record in caplog.records} == {"c"}
 
