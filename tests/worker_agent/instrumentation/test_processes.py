@@ -328,6 +328,18 @@ def test_metrics_that_were_made_before(program: Program, tmp_path: Path) -> None
     assert done.stderr.splitlines()[-1] == TOO_LATE
 
 
+def test_measured_prepares_too(program: Program) -> None:
+    """A module that measures its functions may make its metrics before anybody has imported the agent."""
+    code = """
+        from worker_agent import measured
+        from prometheus_client import Counter
+        refunds = Counter("refunds", "Refunds.")
+        from worker_agent import Agent
+    """
+    assert program.printed(code, PROMETHEUS_MULTIPROC_DIR="given") == []
+    assert [path.name for path in (program.path.parent / "given").glob("*.db")] == ["counter_slot0.db"]
+
+
 def test_prometheus_client_may_be_imported_before(program: Program) -> None:
     """The import alone, which sorted imports put first, does no harm: metrics made later are shared."""
     code = """
