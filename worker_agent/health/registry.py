@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
@@ -61,12 +62,17 @@ class Health:
         """Have a check looked at from now on; before the agent starts, or on the application's event loop.
 
         Raises:
-            TypeError: no `Check`; functions are added with `check`.
+            TypeError: no `Check`, or one that is not finished; functions are added with `check`.
             ValueError: the name is taken, or there are 32 checks already.
             RuntimeError: the agent runs, and this is not the application's event loop.
         """
+        hint = '@health.check("name")'
         if not isinstance(check, Check):
-            raise TypeError(f'expected a Check, not {check!r}; for a function there is @health.check("name")')
+            raise TypeError(f"expected a Check, not {check!r}; for a function there is {hint}")
+        if not hasattr(check, "breaker"):
+            raise TypeError(f"a {type(check).__name__} needs a super().__init__(name) in its __init__")
+        if not inspect.iscoroutinefunction(check.run):
+            raise TypeError(f"run of check {check.name} must be an async def; for a function there is {hint}")
         if check.name == RESERVED:
             raise ValueError(f"the name {RESERVED} is taken by the connection to the exporter")
         if check.name in self._checks:

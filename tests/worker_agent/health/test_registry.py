@@ -65,9 +65,25 @@ def test_add() -> None:
     assert list(health.counts()) == ["b", "a"]
 
 
+class Synchronous(Check):
+    def run(self) -> bool:  # type: ignore[override]
+        return True
+
+
+class Unfinished(Scripted):
+    def __init__(self) -> None:
+        """Forgets that of its base."""
+
+
 @pytest.mark.parametrize(
     ("check", "error", "text"),
     [
+        (
+            Synchronous("c"),
+            TypeError,
+            r"run of check c must be an async def; for a function there is @health",
+        ),
+        (Unfinished(), TypeError, r"a Unfinished needs a super\(\).__init__\(name\) in its __init__"),
         (lambda: True, TypeError, r'for a function there is @health.check\("name"\)'),
         (
             Scripted(name="exporter"),
@@ -78,7 +94,7 @@ def test_add() -> None:
     ],
 )
 def test_refused(check: Any, error: type[Exception], text: str) -> None:
-    """No check, a reserved name, and the same name twice are refused, and change nothing."""
+    """No check, half a check, a reserved name, and the same name twice are refused, and change nothing."""
     health = Health()
     health.add(Scripted(name="taken"))
     with pytest.raises(error, match=text):
