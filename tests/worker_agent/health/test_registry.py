@@ -213,6 +213,19 @@ async def test_one_that_hangs_delays_no_other() -> None:
         assert loop.time() - began < 1.0
 
 
+async def test_those_that_hang_go_last() -> None:
+    """Checks that hang and take all places fail the others once, and not each time."""
+    health = Health(concurrency=2)
+    for name in ("hangs", "hangs-too"):
+        health.add(Scripted(Gate(), name=name, timeout=0.1, cache=0, breaker=None))
+    health.add(Scripted(True, name="well", timeout=0.1, cache=0))
+    hang = {"hangs": "unhealthy", "hangs-too": "unhealthy"}
+    async with looking(health):
+        assert states(await health.look()) == {**hang, "well": "unhealthy"}
+        for _ in range(3):
+            assert states(await health.look()) == {**hang, "well": "healthy"}
+
+
 async def test_bounded() -> None:
     """No more checks run at the same time than allowed; the others take their turns."""
     gate = Gate()
