@@ -22,6 +22,7 @@ RESERVED = "exporter"
 """Under this name every worker reports on its connection to the exporter."""
 
 _CLOSE_TIMEOUT = 1.0
+_SHORTEST_SLEEP = 0.001
 
 logger = logging.getLogger(__name__)
 
@@ -228,9 +229,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 async def _keep_fresh(runner: Runner) -> None:
+    period = max(runner.check.cache, ROUND)
     while True:
-        await runner.refreshed()
-        await asyncio.sleep(max(runner.check.cache, ROUND))
+        finding = await runner.refreshed()
+        # By its age, because it may be the old one: uvloop ends a sleep up to a millisecond early, and a
+        # check that sleeps a whole period then is run in every other round only.
+        await asyncio.sleep(max(period - runner.age(finding), _SHORTEST_SLEEP))
 
 
 async def _end(runner: Runner) -> None:

@@ -113,8 +113,12 @@ class Runner:
         if under_way:
             await asyncio.wait(under_way, timeout=_ENDING)
 
+    def age(self, finding: Finding) -> float:
+        """Seconds since the end of the run that found it."""
+        return self._monotonic() - finding.at
+
     def _holds(self, finding: Finding) -> bool:
-        return self._monotonic() - finding.at < self.check.cache
+        return self.age(finding) < self.check.cache
 
     async def _find(self) -> Finding:
         began = self._monotonic()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import worker_agent.health
 from tests.worker_agent.health.scripted import Gate, Scripted, Silent, StubbornGate
-from worker_agent.health import Breaker, Check, Health, Result
+from worker_agent.health import Breaker, Check, Health, Result, registry
+from worker_agent.health.circuits import Circuits
 from worker_agent.health.registry import Standing
-from worker_agent.health.runner import Failure
+from worker_agent.health.runner import Counts, Failure, Runner
 from worker_agent.protocol import CheckState
 
 
@@ -166,6 +168,29 @@ async def test_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0.045)
     assert 3 <= often.runs <= 5
     assert seldom.runs == 1
+
+
+async def test_no_round_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sleep that ends a little early, as uvloop's do, does not put a check off until the next round."""
+    now = 0.0
+
+    async def sleep(delay: float) -> None:
+        nonlocal now
+        now += delay * 0.999
+        await turns()
+
+    async def step() -> bool:
+        at.append(now)
+        return True
+
+    at: list[float] = []
+    runner = Runner(Scripted(step), asyncio.Semaphore(), Circuits(), Counts(), lambda: now)
+    monkeypatch.setattr(registry, "asyncio", SimpleNamespace(sleep=sleep))
+    rounds = asyncio.create_task(registry._keep_fresh(runner))
+    while len(at) < 4:
+        await turns()
+    rounds.cancel()
+    assert at == pytest.approx([0, 5, 10, 15], abs=0.01)
 
 
 def test_no_checks() -> None:
