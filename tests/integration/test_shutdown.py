@@ -165,7 +165,9 @@ def test_a_second_signal_is_meant_now(tmp_path: Path) -> None:
 
 def test_a_service_is_told_in_all_its_processes(tmp_path: Path) -> None:
     """As by systemd: parent and children get the signal, the parent hands it on as well, and all drain."""
-    with shop(tmp_path, "--workers", "2", WORKER_DRAIN_DELAY=2 * ECHO) as running_shop:
+    # Without a health port: the second process would take the one after it, which may be another test's.
+    variables = {"WORKER_DRAIN_DELAY": 2 * ECHO, "WORKER_HEALTH_PORT": ""}
+    with shop(tmp_path, "--workers", "2", **variables) as running_shop:
         exporter = running_shop.serving
         workers = ("w", "w-1")
         eventually(lambda: {exporter.status(worker) for worker in workers} == {"alive"}, within=10)
