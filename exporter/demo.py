@@ -1,8 +1,9 @@
 """`heartbeat-exporter demo`: the main job on one machine, to be looked at and to be broken.
 
-One exporter with the embedded store and four workers as processes of their own; Prometheus and
-Alertmanager with the shipped configuration where they are installed. What happens is printed as it
-happens; a worker that ends is started again after a while. Ctrl-C ends everything and leaves nothing.
+One exporter with the embedded store, four workers and something that they depend on, as processes of
+their own; Prometheus and Alertmanager with the shipped configuration where they are installed. What
+happens is printed as it happens; what was ended, other than the exporter, is started again after a while.
+Ctrl-C ends everything and leaves nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from exporter.shipped import webhook, write_alertmanager, write_prometheus
 
 WORKERS = 4
 ABSENCE = 60.0
-"""Seconds until a worker that ended is started again: long enough for its alert to arrive."""
+"""Seconds until what was ended is started again: long enough for its alert to arrive."""
 
 _ALIVE_WITHIN = 30.0
 # Debian's Alertmanager goes by another name than upstream's.
@@ -94,6 +95,7 @@ class Demo:
         self._programs = Programs()
         self._notifications = contextlib.ExitStack()
         self._workers: list[Program] = []
+        self._blocking: list[str] = []  # of each worker, the URL that holds up its event loop
         self._ended_at: dict[Program, float] = {}
         self._told: Mapping[str, str] | None = None  # the latest transition that needs no more telling
         self._without: list[str] = []
@@ -117,16 +119,27 @@ class Demo:
         self._url = f"http://{exporter_at}"
         self._exporter.wait_until_it_answers(f"{self._url}/-/ready")
         self._urls += [("exporter", f"{self._url}/"), ("its metrics", f"{self._url}/metrics")]
+        dependency_at = self._start_dependency()
         for number in range(1, WORKERS + 1):
-            self._start_worker(number)
+            self._start_worker(number, dependency_at)
         self._start_alerting(exporter_at)
         self._wait_until_all_are_alive()
 
-    def _start_worker(self, number: int) -> None:
+    def _start_dependency(self) -> str:
+        """Any server will do; this one has nothing to show."""
+        host, port = self._port(8001 + WORKERS).split(":")
+        shown = self._directory / "dependency"
+        shown.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "http.server", port, f"--bind={host}", f"--directory={shown}"]
+        self._dependency = self._start("Dependency", command, {})
+        self._dependency.wait_until_it_answers(f"http://{host}:{port}/")
+        return f"{host}:{port}"
+
+    def _start_worker(self, number: int, dependency_at: str) -> None:
         host, port = self._port(8000 + number).split(":")
         worker = self._start(
             f"Worker {number}",
-            [sys.executable, "-m", "worker_agent.main", f"--bind={host}"],
+            [sys.executable, "-m", "worker_agent.main", f"--bind={host}", f"--needs={dependency_at}"],
             {
                 "WORKER_NAME": f"Worker {number}",
                 "WORKER_HOST": host,
@@ -136,7 +149,10 @@ class Demo:
             },
         )
         self._workers.append(worker)
+        self._blocking.append(f"http://{host}:{port}/block")
         self._urls.append((worker.name, f"http://{host}:{port}/metrics"))
+        if number == 1:
+            self._urls.append(("its health", f"http://{host}:{port}/health"))
 
     def _start_alerting(self, exporter_at: str) -> None:
         alertmanager = next(filter(None, map(shutil.which, _ALERTMANAGER)), None)
@@ -203,10 +219,23 @@ class Demo:
         for name, url in self._urls:
             print(f"  {name:{width}}  {url}")
         print()
-        first, second = self._workers[:2]
-        print(f"  Kill a worker:  kill -9 {first.pid}    ({first.name}: lost, an alert follows)")
-        print(f"  Stop a worker:  kill {second.pid}       ({second.name}: says goodbye, nobody is paged)")
-        print(f"  Either is started again after {self._absence:.0f} s. Ctrl-C ends everything.")
+        first, second, third = self._workers[:3]
+        for what, command, effect in (
+            ("Kill a worker", f"kill -9 {first.pid}", f"{first.name}: lost, an alert follows"),
+            ("Stop a worker", f"kill {second.pid}", f"{second.name}: says goodbye, nobody is paged"),
+            (
+                "Block an event loop",
+                f"curl {self._blocking[2]}",
+                f"{third.name}: stays alive, an alert follows",
+            ),
+            (
+                "Break a dependency",
+                f"kill {self._dependency.pid}",
+                f"one alert for all {WORKERS}, and on their /health",
+            ),
+        ):
+            print(f"  {what + ':':21}{command:36}({effect})")
+        print(f"  What ended is started again after {self._absence:.0f} s. Ctrl-C ends everything.")
         if self._without:
             print(f"\n  Not on the PATH, so no alerts are delivered: {', '.join(self._without)}.")
             print(f"  On Debian: apt-get install --no-install-recommends {' '.join(self._without)}")
@@ -223,8 +252,8 @@ class Demo:
                 raise self._exporter.failed("ended")
             for transition in self._new_transitions():
                 say(describe_transition(transition))
-            for worker in self._workers:
-                self._bring_back(worker)
+            for program in (*self._workers, self._dependency):
+                self._bring_back(program)
             time.sleep(0.5)
 
     def _new_transitions(self) -> Sequence[Mapping[str, str]]:
@@ -244,18 +273,18 @@ class Demo:
             return []
         return answer
 
-    def _bring_back(self, worker: Program) -> None:
-        if not worker.ended:
+    def _bring_back(self, program: Program) -> None:
+        if not program.ended:
             return
-        ended_at = self._ended_at.setdefault(worker, time.monotonic())
+        ended_at = self._ended_at.setdefault(program, time.monotonic())
         if time.monotonic() - ended_at >= self._absence:
-            del self._ended_at[worker]
-            worker.start()
-            say(f"{worker.name} is started again, as process {worker.pid}")
+            del self._ended_at[program]
+            program.start()
+            say(f"{program.name} is started again, as process {program.pid}")
 
 
 def run(directory: Path | None, *, absence: float = ABSENCE) -> None:
-    """Run the demo until Ctrl-C; a worker that ended is back after `absence` seconds.
+    """Run the demo until Ctrl-C; what was ended is back after `absence` seconds.
 
     Its files stay in `directory`, or nowhere if that is None. Raises ProgramFailed: it could not be
     started, or its exporter ended.

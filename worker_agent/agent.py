@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -116,10 +116,15 @@ class Agent:
             metrics_path=self._metrics_path,
             slot=self._slot,
         )
-        self._running = Running(identity, self.statistics, self.health, self._answers)
-        await self.health.start()
-        if self._registry is not None:
-            self._show(self._running, self._registry)
+        async with AsyncExitStack() as undo:
+            await self.health.start()
+            undo.push_async_callback(self.health.stop)
+            running = Running(identity, self.statistics, self.health, self._answers)
+            undo.push_async_callback(running.end)
+            if self._registry is not None:
+                self._show(running, self._registry)
+            undo.pop_all()
+        self._running = running
         fields = {"worker": self.name, "url": self.settings.exporter_url}
         logger.info("heartbeats of %s go to %s", *fields.values(), extra=fields)
         return self

@@ -7,6 +7,7 @@ nothing here touches anybody's logging. docs/logging.md lists fields, components
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -50,6 +51,7 @@ _NO_FIELDS = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "color_
 _TAKEN = ("time", "level", "component", "event", "logger")
 
 _NO_KEY = re.compile(r"[\s=\"]+")
+_TO_QUOTE = re.compile(r"[\x00-\x20\x7f=\"]")
 
 Line = MutableMapping[str, Any]
 
@@ -163,20 +165,45 @@ def _as_logger(logger: WrappedLogger, method: str, line: Line) -> Line:
 
 
 def _logfmt(colors: bool) -> list[Processor]:
-    return [
-        structlog.processors.format_exc_info,
-        _logfmt_keys,
-        structlog.processors.LogfmtRenderer(bool_as_flag=False),
-    ]
+    return [structlog.processors.format_exc_info, _as_logfmt]
 
 
-def _logfmt_keys(logger: WrappedLogger, method: str, line: Line) -> Line:
-    """A key that logfmt cannot have must not cost the line."""
-    return {_NO_KEY.sub("_", name) or "_": value for name, value in line.items()}
+def _as_logfmt(logger: WrappedLogger, method: str, line: Line) -> str:
+    """As Go's go-logfmt, which Prometheus and Alertmanager write with, and which most readers follow.
+
+    structlog's own renderer leaves tabs and other control characters in values, which those readers refuse.
+    """
+    return " ".join(f"{_NO_KEY.sub('_', name) or '_'}={_logfmt_value(value)}" for name, value in line.items())
+
+
+def _logfmt_value(value: object) -> str:
+    if value is None:
+        return ""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(text, ensure_ascii=False) if _TO_QUOTE.search(text) else text
 
 
 def _json(colors: bool) -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json_text)]
+
+
+def _json_text(line: Line, **options: Any) -> str:
+    """What JSON cannot have must not cost the line: a field that holds NaN, a cycle, or keys like tuples."""
+
+    def text(value: object) -> str:
+        return json.dumps(value, allow_nan=False, **options)
+
+    def plain(value: object) -> object:
+        try:
+            text(value)
+        except (TypeError, ValueError, RecursionError):
+            return repr(value)
+        return value
+
+    try:
+        return text(line)
+    except (TypeError, ValueError, RecursionError):
+        return text({name: plain(value) for name, value in line.items()})
 
 
 _RENDERERS = {"console": _console, "logfmt": _logfmt, "json": _json}

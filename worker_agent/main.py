@@ -11,16 +11,18 @@ import logging
 import os
 import socket
 import sys
+import time
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
 
 from worker_agent import logs
 from worker_agent.agent import Agent
 from worker_agent.environment import SettingsError, load
-from worker_agent.health import EventLoopCheck
+from worker_agent.health import EventLoopCheck, TcpCheck
 from worker_agent.instrumentation.functions import measured
 from worker_agent.settings import WorkerSettings
 
@@ -33,15 +35,17 @@ GRACE = 10
 """Seconds that requests in flight get when the worker is asked to stop."""
 
 
-def create_app(settings: WorkerSettings) -> FastAPI:
-    """An application with one path of its own; everything else comes from the agent."""
+def create_app(settings: WorkerSettings, dependency: TcpCheck | None = None) -> FastAPI:
+    """An application with two paths of its own; everything else comes from the agent."""
     agent = Agent(settings)
     app = FastAPI(title="Sample worker", version=_version(), lifespan=agent.lifespan)
     agent.instrument(app)
     agent.health.add(EventLoopCheck())
+    if dependency is not None:
+        agent.health.add(dependency)
 
     @app.get("/")
-    @measured
+    @measured(name="work")
     def work(rounds: int = 1000) -> dict[str, object]:
         """A little work, so that there is something to see in the metrics."""
         digest = b""
@@ -50,6 +54,12 @@ def create_app(settings: WorkerSettings) -> FastAPI:
             digest = hashlib.sha256(digest).digest()
         logger.debug("worked for %d rounds", rounds, extra={"worker": agent.name})
         return {"worker": agent.name, "host": settings.worker_host, "result": digest.hex()}
+
+    @app.get("/block")
+    async def block(seconds: Annotated[float, Query(ge=0, le=60)] = 10.0) -> dict[str, float]:
+        """Hold up the event loop, as a library does that was not made for asyncio."""
+        time.sleep(seconds)  # noqa: ASYNC251 - to be seen on /health, on /metrics and in an alert
+        return {"blocked_for": seconds}
 
     return app
 
@@ -68,15 +78,33 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--bind", metavar="ADDRESS", default="0.0.0.0", help="address to listen on (default: %(default)s)"
     )
+    parser.add_argument(
+        "--needs",
+        metavar="HOST:PORT",
+        type=_dependency,
+        help="have a health check, called dependency, of whether something listens there",
+    )
     parser.add_argument("--version", action="version", version=f"heartbeat-worker {_version()}")
-    bind: str = parser.parse_args(arguments).bind
+    options = parser.parse_args(arguments)
+    bind: str = options.bind
     settings = _settings()
     # Before the application starts: a second worker on a taken port must not register as the first.
     with _listen(bind, settings.worker_port) as listener:
         config = uvicorn.Config(
-            create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE
+            create_app(settings, options.needs),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
         )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _dependency(address: str) -> TcpCheck:
+    host, _, port = address.rpartition(":")
+    try:
+        return TcpCheck("dependency", host=host.removeprefix("[").removesuffix("]"), port=int(port))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, not {address!r}") from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from worker_agent.background import Background
 from worker_agent.client import Client
+from worker_agent.drain import Drain
 from worker_agent.health.answers import Answers
 from worker_agent.health.registry import Health
 from worker_agent.identity import Identity
@@ -59,6 +58,7 @@ class Running:
         self._shown: list[tuple[CollectorRegistry, Collector]] = []
         self._stop_sharing: Callable[[], None] = lambda: None
         self._background = Background(self._run)
+        self._drain = Drain(self._settings.worker_drain_delay, self._background)
         self._restore_signals = on_termination(self.say_goodbye, hold=self._hold, last_words=self._wait)
 
     def _health_port(self, port: int, answers: Answers) -> Coroutine[Any, Any, None]:
@@ -83,6 +83,7 @@ class Running:
     def say_goodbye(self) -> None:
         """At once, while requests in flight go on. Called from a signal handler too: no locks, no logs."""
         self.leaving = True
+        self._drain.end()
         self._background.call(partial(self._client.stop, leave=self._settings.worker_leave_on_shutdown))
 
     async def end(self) -> None:
@@ -107,14 +108,9 @@ class Running:
             await asyncio.gather(*beside, return_exceptions=True)
 
     def _hold(self, number: int) -> bool:
-        """The first SIGTERM waits for the drain delay; a second one is meant now."""
-        delay = self._settings.worker_drain_delay
-        if number != signal.SIGTERM or delay == 0 or self.leaving:
-            return False
-        self.leaving = True
-        return self._background.call(
-            lambda: asyncio.get_running_loop().call_later(delay, os.kill, os.getpid(), number)
-        )
+        held = self._drain.holds(number)
+        self.leaving = self.leaving or held
+        return held
 
     def _wait(self) -> bool:
         self._background.call(self._ended.set)

@@ -25,6 +25,9 @@ from pathlib import Path
 
 from worker_agent.supervisor import Run
 
+VALUES = ("counter_*.db", "gauge_*_*.db", "histogram_*.db", "summary_*.db")
+"""What prometheus_client calls its files. In a directory that was given, a database may lie beside them."""
+
 PATIENCE = 5.0
 """Seconds to wait for another process that is taking its place; it needs about a millisecond."""
 
@@ -69,7 +72,7 @@ class Places:
                 if record.read_text() == str(run):
                     return
             if _is_deserted(self.directory):
-                for pattern in ("*.db", "*.db.damaged", "slot*.json"):
+                for pattern in (*VALUES, *(f"{values}.damaged" for values in VALUES), "slot*.json"):
                     for leftover in self.directory.glob(pattern):
                         leftover.unlink()
             record.write_text(str(run))

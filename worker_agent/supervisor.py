@@ -41,24 +41,35 @@ def supervisor() -> int | None:
 
     Our own pid where the supervisor itself loads the application before it forks (`gunicorn --preload`).
     """
-    if (arbiter := _gunicorn_arbiter()) is not None:
-        # It learns its pid when it starts, which is after it has loaded the application.
-        pid: int = getattr(arbiter, "pid", None) or os.getpid()
-        if pid in (os.getpid(), os.getppid()):
-            return pid
+    if (pid := arbiter()) is not None:
+        return pid
     # uvicorn spawns its workers. `_inheriting` marks the moments in which a spawned process imports its
     # parent's main module, where many people have their application: its parent is not known yet.
     spawned = hasattr(multiprocessing.current_process(), "_inheriting")
     return os.getppid() if spawned or multiprocessing.parent_process() is not None else None
 
 
-def _gunicorn_arbiter() -> object | None:
-    """A forked worker keeps its arbiter's object and nothing else that tells who its supervisor is."""
+_arbiter: object | None = None
+"""Kept once it is found: the search touches every object, and in a forked process so copies them all."""
+
+
+def arbiter() -> int | None:
+    """The pid of gunicorn's supervisor, where that is this process or its parent.
+
+    A forked worker keeps its arbiter's object and nothing else that tells who its supervisor is.
+    """
+    global _arbiter
     module = sys.modules.get("gunicorn.arbiter")
     if module is None:
         return None
-    # By `type`, because `isinstance` asks the object, and a proxy would ask what it stands for.
-    return next((each for each in gc.get_objects() if issubclass(type(each), module.Arbiter)), None)
+    if _arbiter is None:
+        # By `type`, because `isinstance` asks the object, and a proxy would ask what it stands for.
+        _arbiter = next((each for each in gc.get_objects() if issubclass(type(each), module.Arbiter)), None)
+    if _arbiter is None:
+        return None
+    # It learns its pid when it starts, which is after it has loaded the application.
+    pid: int = getattr(_arbiter, "pid", None) or os.getpid()
+    return pid if pid in (os.getpid(), os.getppid()) else None
 
 
 def _started(pid: int) -> str | None:

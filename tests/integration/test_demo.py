@@ -36,8 +36,8 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-TABLE = ("exporter", "its metrics", "Worker 1", "Worker 2", "Worker 3", "Worker 4")
-USUAL_PORTS = (8000, 8001, 8002, 8003, 8004, 9090, 9093)
+TABLE = ("exporter", "its metrics", "Worker 1", "its health", "Worker 2", "Worker 3", "Worker 4")
+USUAL_PORTS = (8000, 8001, 8002, 8003, 8004, 8005, 9090, 9093)
 COMES_UP_WITHIN = 60.0
 ENDS_WITHIN = 20.0
 
@@ -157,11 +157,11 @@ def test_a_worker_is_killed_and_comes_back(start: Start, tmp_path: Path, empty_p
     demo.says("Not on the PATH, so no alerts are delivered: prometheus-alertmanager, prometheus")
     demo.says("On Debian: apt-get install --no-install-recommends prometheus-alertmanager prometheus")
     demo.says(r"pip install 'heartbeat-exporter\[worker\]'")
-    demo.says(r"Either is started again after 2 s\. Ctrl-C ends everything\.")
+    demo.says(r"What ended is started again after 2 s\. Ctrl-C ends everything\.")
 
-    os.kill(int(demo.says(r"Kill a worker:  kill -9 (\d+) +\(Worker 1: lost")[1]), signal.SIGKILL)
+    os.kill(int(demo.says(r"Kill a worker: +kill -9 (\d+) +\(Worker 1: lost")[1]), signal.SIGKILL)
     demo.says(r"Worker 1: alive -> disconnected \(connection_lost\)")
-    os.kill(int(demo.says(r"Stop a worker:  kill (\d+) +\(Worker 2: says goodbye")[1]), signal.SIGTERM)
+    os.kill(int(demo.says(r"Stop a worker: +kill (\d+) +\(Worker 2: says goodbye")[1]), signal.SIGTERM)
     demo.says(r"Worker 2: alive -> disconnected \(shutdown\)")
     again = int(demo.says(r"Worker 1 is started again, as process (\d+)")[1])
     demo.says(r"Worker 1: connected -> alive \(heartbeat\)")
@@ -175,6 +175,33 @@ def test_a_worker_is_killed_and_comes_back(start: Start, tmp_path: Path, empty_p
     assert nothing_is_left(tmp_path, demo)
 
 
+def test_a_dependency_breaks_and_an_event_loop_is_blocked(
+    start: Start, tmp_path: Path, empty_path: str
+) -> None:
+    """The worker's side: on /health of a worker, and on the exporter's /metrics, of all of them."""
+    demo = start("-c", RUN, "8", path=empty_path, HEARTBEAT_INTERVAL=0.5)
+    demo.says("All 4 workers are alive")
+    health, metrics = (demo.says(rf"^  {name} +(http://\S+)$")[1] for name in ("its health", "its metrics"))
+    os.kill(int(demo.says(r"Break a dependency: +kill (\d+) +\(one alert for all 4")[1]), signal.SIGTERM)
+
+    def failing() -> int:
+        found = re.findall(r'^heartbeat_worker_check_up\{.*check="dependency"\} 0$', http_get(metrics), re.M)
+        return len(found)
+
+    eventually(lambda: failing() == 4, within=15)
+    with pytest.raises(OSError, match="503"):
+        http_get(health)
+    demo.says(r"Dependency is started again, as process \d+")
+    eventually(lambda: failing() == 0, within=15)
+
+    http_get(demo.says(r"Block an event loop: +curl (http://\S+) +\(Worker 3")[1] + "?seconds=2")
+    lag = r'heartbeat_worker_event_loop_lag_seconds\{.*"Worker 3".*\} [12]\.'
+    eventually(lambda: re.search(lag, http_get(metrics)), within=5)
+    assert [line for line in demo.lines if " -> " in line] == []
+    assert demo.end() == 0
+    assert nothing_is_left(tmp_path, demo)
+
+
 @pytest.fixture
 def empty_path(tmp_path: Path) -> str:
     """A PATH on which there is nothing."""
@@ -184,7 +211,7 @@ def empty_path(tmp_path: Path) -> str:
 
 @pytest.mark.servers("prometheus", "alertmanager")
 def test_a_death_ends_in_a_notification(start: Start, tmp_path: Path) -> None:
-    """With Prometheus and Alertmanager; the files stay where `--dir` says."""
+    """So does a dependency that breaks. The files stay where `--dir` says."""
     kept = tmp_path / "kept"
     path = ":".join({str(Path(program(name)).parent) for name in ("prometheus", "alertmanager")})
     demo = start(
@@ -197,9 +224,11 @@ def test_a_death_ends_in_a_notification(start: Start, tmp_path: Path) -> None:
     for name in ("Alertmanager", "Prometheus"):
         http_get(demo.says(rf"^  {name} +(http://127\.0\.0\.1:\d+/)")[1] + "-/ready")
     os.kill(int(demo.says(r"kill -9 (\d+)")[1]), signal.SIGKILL)
+    os.kill(int(demo.says(r"Break a dependency: +kill (\d+)")[1]), signal.SIGTERM)
     said = demo.says(r"\d\d:\d\d:\d\d  (NOTIFICATION firing   HeartbeatWorkerDown: .*)", within=90)[1]
     assert "Worker 1" in said
     assert "connection_lost" in said
+    demo.says(r"NOTIFICATION firing   HeartbeatDependencyDown: .*100%", within=60)
     assert demo.end() == 0
     assert {"registry.db", "exporter.log", "worker-1.log", "prometheus.log", "alertmanager.log"} <= {
         entry.name for entry in kept.iterdir()
@@ -235,7 +264,9 @@ def test_without_its_exporter_it_ends(start: Start, tmp_path: Path, empty_path: 
     """Exit code 1, and the end of what the exporter said."""
     demo = start("-m", "exporter", "demo", path=empty_path)
     demo.says("All 4 workers are alive")
-    (exporter,) = [pid for pid in demo.children() if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (exporter,) = [
+        pid for pid in demo.children() if b"listen-address" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
     os.kill(exporter, signal.SIGKILL)
     assert demo.wait() == 1
     demo.says(r"^heartbeat-exporter: exporter ended; it said:$")

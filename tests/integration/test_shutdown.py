@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.processes import eventually, free_port, http_get, running
 from tests.support.serving import Serving, environment, exporter
+from worker_agent.drain import ECHO
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +50,7 @@ class Shop:
 
 
 @contextmanager
-def shop(directory: Path, **variables: object) -> Iterator[Shop]:
+def shop(directory: Path, *arguments: str, **variables: object) -> Iterator[Shop]:
     port, health_port, events = free_port(), free_port(), directory / "events"
     events.touch()
     with exporter(directory) as serving:
@@ -64,7 +66,7 @@ def shop(directory: Path, **variables: object) -> Iterator[Shop]:
         }
         command = [
             *(sys.executable, "-m", "uvicorn", "tests.support.shop:app", "--port", str(port)),
-            *("--timeout-graceful-shutdown", str(GRACE)),
+            *("--timeout-graceful-shutdown", str(GRACE), *arguments),
         ]
         url = f"http://127.0.0.1:{port}/health/ready"
         log = directory / "worker.log"
@@ -151,10 +153,29 @@ def test_what_is_in_flight_is_answered(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_is_meant_now(tmp_path: Path) -> None:
-    """Whoever sends SIGTERM twice does not wait for the drain delay."""
+    """Whoever sends SIGTERM twice, and not at once, does not wait for the drain delay."""
     with shop(tmp_path, WORKER_DRAIN_DELAY=60, WORKER_LEAVE_ON_SHUTDOWN=True) as running_shop:
         running_shop.process.send_signal(signal.SIGTERM)
         eventually(lambda: not running_shop.ready(), within=1)
+        time.sleep(ECHO)
         running_shop.process.send_signal(signal.SIGTERM)
         assert running_shop.process.wait(GRACE) == -signal.SIGTERM
         eventually(lambda: running_shop.serving.get("/workers") == [], within=2)
+
+
+def test_a_service_is_told_in_all_its_processes(tmp_path: Path) -> None:
+    """As by systemd: parent and children get the signal, the parent hands it on as well, and all drain."""
+    # Without a health port: the second process would take the one after it, which may be another test's.
+    variables = {"WORKER_DRAIN_DELAY": 2 * ECHO, "WORKER_HEALTH_PORT": ""}
+    with shop(tmp_path, "--workers", "2", **variables) as running_shop:
+        exporter = running_shop.serving
+        workers = ("w", "w-1")
+        eventually(lambda: {exporter.status(worker) for worker in workers} == {"alive"}, within=10)
+        parent = psutil.Process(running_shop.process.pid)
+        for process in [*parent.children(recursive=True), parent]:
+            process.send_signal(signal.SIGTERM)
+        sent = time.monotonic()
+        assert running_shop.process.wait(GRACE) == 0
+        assert time.monotonic() - sent > 1.8 * ECHO
+        for worker in workers:
+            assert exporter.get(f"/workers/{worker}")["reason"] == "shutdown"

@@ -250,6 +250,7 @@ class TestCompose:
             assert env["WORKER_HOST"] == worker
             assert int(env["WORKER_PORT"]) == listens_on(worker)
             assert (env["MANAGER_HOST"], int(env["MANAGER_PORT"])) == ("manager", listens_on("manager"))
+            assert SERVICES[worker]["command"] == [f"--needs=redis:{manager['REDIS_PORT']}"]
 
     def test_shipped_configuration_names_these_services(self) -> None:
         """Prometheus' targets and Grafana's data sources are services here, on the ports they answer on."""

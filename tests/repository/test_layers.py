@@ -101,6 +101,7 @@ LAYERS: dict[str, list[str]] = {
     "worker_agent.supervisor": [],
     "worker_agent.slots": ["worker_agent.supervisor"],
     "worker_agent.background": ["worker_agent.threads"],
+    "worker_agent.drain": ["worker_agent.background"],
     "worker_agent.registration": ["worker_agent.actions", "worker_agent.protocol"],
     "worker_agent.client": [
         "worker_agent.actions",
@@ -125,6 +126,7 @@ LAYERS: dict[str, list[str]] = {
     "worker_agent.running": [
         "worker_agent.background",
         "worker_agent.client",
+        "worker_agent.drain",
         "worker_agent.health",
         "worker_agent.identity",
         "worker_agent.instrumentation",

@@ -23,7 +23,7 @@ class Sibling:
     """
 
     def __init__(self, directory: Path, kind: Kind = Kind.SLOT) -> None:
-        self.processes = Processes(Places(directory), kind, Kind.EXTRA)
+        self.processes = Processes(Places(directory), kind)
         self.name = self.processes.name()
         self.registry = CollectorRegistry()
         self.merged: MergedRegistry = self.processes.merged(self.registry)

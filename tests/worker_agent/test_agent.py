@@ -102,6 +102,34 @@ async def test_started_twice(exporter: Registry) -> None:
     assert len(set(boots)) == 2
 
 
+async def test_failed_start(exporter: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that cannot start leaves neither heartbeats nor handlers behind, and may try again."""
+    handler = signal.getsignal(signal.SIGTERM)
+    agent = Agent(settings(exporter.port))
+    agent.instrument(FastAPI(), registry=CollectorRegistry())
+    with monkeypatch.context() as broken:
+        broken.setattr("worker_agent.running.processes.share", lambda registry: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            await agent.__aenter__()
+    assert not agent.started
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert "heartbeat-agent" not in {thread.name for thread in threading.enumerate()}
+    async with agent:
+        await eventually(lambda: frames(exporter))
+
+
+async def test_checks_of_two_agents(exporter: Registry) -> None:
+    """A registry of checks has one agent: the second one is refused, and the first one goes on."""
+    first = Agent(settings(exporter.port))
+    second = Agent(settings(exporter.port), health=first.health)
+    async with first:
+        await eventually(lambda: frames(exporter))
+        with pytest.raises(RuntimeError, match="belong to an agent that is running already"):
+            await second.__aenter__()
+        assert not second.started
+    assert len(exporter.registrations) == 1
+
+
 async def test_beats_while_the_application_is_busy(exporter: Registry) -> None:
     """A handler that blocks the event loop stops no heartbeat, and they tell how late the loop is."""
     async with Agent(settings(exporter.port)):

@@ -44,8 +44,11 @@ def test_five_minutes(tmp_path: Path) -> None:
     """Who does what the first section says has a monitored application; only ports differ."""
     section = GUIDES["worker"].partition("## Five minutes")[2].partition("\n## ")[0]
     [application] = snippets("python", section)
-    install, start = snippets("sh", section)
-    assert install == "pip install 'heartbeat-exporter[worker]'\n"
+    before, start = snippets("sh", section)
+    assert before.splitlines() == [
+        "pip install 'heartbeat-exporter[worker]'",
+        "SQLITE_PATH=heartbeat.db heartbeat-exporter serve --web.listen-address=:8000",
+    ]
     (tmp_path / "orders.py").write_text(application)
     port = str(free_port())
     with exporter(tmp_path) as serving:

@@ -178,6 +178,43 @@ def test_a_key_that_logfmt_cannot_have(key: str) -> None:
     assert re.search(r" event=x (two_words|a_b)=1\n$", stream.getvalue())
 
 
+def test_a_value_that_logfmt_quotes() -> None:
+    """Of control characters none is left: a reader would take them for the end of a value or of the line."""
+    stream = written("logfmt")
+    fields = {
+        "a": "x\ty",
+        "b": "x\ny",
+        "c": "\x1b[2J",
+        "d": 'C:\\d "e"',
+        "e": "C:\\d",
+        "f": None,
+        "g": True,
+        "h": "",
+    }
+    logging.getLogger("orders").info("hi", extra=fields)
+    assert timeless(stream) == (
+        'time=T level=info component=orders event=hi a="x\\ty" b="x\\ny" c="\\u001b[2J"'
+        ' d="C:\\\\d \\"e\\"" e=C:\\d f= g=true h=\n'
+    )
+
+
+def test_a_value_that_json_cannot_have() -> None:
+    """It is shown as Python shows it, and costs neither the line nor the other fields."""
+    cycle: list[object] = []
+    cycle.append(cycle)
+    stream = written("json")
+    fields = {"a": float("nan"), "b": {(1, 2): 3}, "c": cycle, "d": {"e": [1, None]}, "f": b"x"}
+    logging.getLogger("orders").info("hi", extra=fields)
+    [line] = from_json(stream)
+    assert {name: line[name] for name in fields} == {
+        "a": "nan",
+        "b": "{(1, 2): 3}",
+        "c": "[[...]]",
+        "d": {"e": [1, None]},
+        "f": "b'x'",
+    }
+
+
 def test_level() -> None:
     """Lines below the level stay away, and DEBUG does not open the floodgates of the libraries."""
     stream = written("logfmt", "WARNING")

@@ -32,6 +32,7 @@ FAMILIES = (
     "python_info",
     "process_cpu_seconds_total",
     "heartbeat_agent_connected",
+    "heartbeat_agent_health_check_up",
 )
 
 
@@ -63,6 +64,25 @@ def test_does_a_little_work(bare_environment: None) -> None:
     assert client.get("/", params={"rounds": "many"}).status_code == 422
 
 
+def test_blocks_its_event_loop(bare_environment: None) -> None:
+    """GET /block holds up the loop on request, a minute at most."""
+    client = TestClient(create_app(WorkerSettings(worker_name="Worker 1")))
+    assert client.get("/block", params={"seconds": 0}).json() == {"blocked_for": 0}
+    assert [client.get("/block", params={"seconds": s}).status_code for s in (-1, 61, "nan")] == [422] * 3
+
+
+def test_needs_something(bare_environment: None) -> None:
+    """With --needs it has a check of that address; what is no address is an error for whoever started it."""
+    settings = WorkerSettings(worker_name="Worker 1")
+    checks = (
+        TestClient(create_app(settings, sample._dependency("[::1]:6379"))).get("/health").json()["checks"]
+    )
+    assert list(checks) == ["event-loop", "dependency", "exporter"]
+    done = heartbeat_worker("--needs", "redis")
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: argument --needs: expected HOST:PORT, not 'redis'\n")
+
+
 def test_logs_its_work(bare_environment: None, caplog: pytest.LogCaptureFixture) -> None:
     """A line of the application's own, as one with more to say would write it."""
     caplog.set_level(logging.DEBUG, "worker_agent.main")
@@ -77,7 +97,9 @@ def test_help_needs_no_settings() -> None:
     """--help explains itself even where the settings are wrong."""
     done = heartbeat_worker("--help", WORKER_PORT="x")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: heartbeat-worker [-h] [--bind ADDRESS] [--version]\n")
+    assert done.stdout.startswith(
+        "usage: heartbeat-worker [-h] [--bind ADDRESS] [--needs HOST:PORT] [--version]\n"
+    )
 
 
 def test_version() -> None:

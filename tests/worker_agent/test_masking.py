@@ -16,7 +16,9 @@ from worker_agent.masking import masked, names_secret
         ("redis://user:s3cret@host:6379/0", "redis://user:****@host:6379/0"),
         ("redis://:s3cret@host", "redis://:****@host"),
         ("amqp://user:s3c@ret@host//", "amqp://user:****@host//"),
+        ("redis://user:s3/cr?et@host:1/0", "redis://user:****@host:1/0"),
         ("redis://host:6379/0", "redis://host:6379/0"),
+        ("http://host:80/?to=a@b and http://[::1]:80/a@b", "http://host:80/?to=a@b and http://[::1]:80/a@b"),
         ("from redis://a:b@c to redis://d:e@f", "from redis://a:****@c to redis://d:****@f"),
         ("host=db password=s3cret dbname=x", "host=db password=**** dbname=x"),
         ("password = 's3 cr\\'et' user=x", "password = **** user=x"),
@@ -24,6 +26,11 @@ from worker_agent.masking import masked, names_secret
         ("https://host/?api_key=s3cret&page=2", "https://host/?api_key=****&page=2"),
         ("AWS_SECRET_ACCESS_KEY=s3cret;", "AWS_SECRET_ACCESS_KEY=****;"),
         ("my.db-token.old=s3cret", "my.db-token.old=****"),
+        ("{'password': 's3cret', 'user': 'x'}", "{'password': ****, 'user': 'x'}"),
+        ('{"api_key":"s3\\"cret","n":1}', '{"api_key":****,"n":1}'),
+        ("{'token': b's3cret'} {'token': s3cret}", "{'token': ****} {'token': ****}"),
+        ("Authorization: Bearer s3cret, x", "Authorization: Bearer ****, x"),
+        ("bad token: expected a digit", "bad token: expected a digit"),
         ("tokens are short, the password is long", "tokens are short, the password is long"),
     ],
 )
@@ -32,7 +39,20 @@ def test_masked(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 
-@pytest.mark.parametrize("piece", ["a.", "password", "password.", "://", "://a:", "secret = ", "token= '"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a.",
+        "password",
+        "password.",
+        "://",
+        "://a:",
+        "secret = ",
+        "token= '",
+        "token'  :",
+        "authorization: x ",
+    ],
+)
 def test_long_text(piece: str) -> None:
     """However a text repeats itself, its masking takes no time that would hold up an event loop."""
     began = time.process_time()

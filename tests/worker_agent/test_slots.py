@@ -139,7 +139,11 @@ def test_leaving_frees_it_in_spite_of_children(tmp_path: Path) -> None:
             os.kill(int(child), signal.SIGKILL)
 
 
-LEFT_BEHIND = ["counter_77.db", "counter_slot0.db", "histogram_slot1.db.damaged", "notes.txt", "slot0.json"]
+NOT_OURS = ["customers.db", "notes.txt"]
+LEFT_BEHIND = [
+    *("counter_77.db", "counter_slot0.db", "customers.db", "gauge_liveall_slot0.db"),
+    *("histogram_slot1.db.damaged", "notes.txt", "slot0.json", "summary_slot0.db"),
+]
 
 
 def leftovers(directory: Path) -> list[str]:
@@ -147,13 +151,7 @@ def leftovers(directory: Path) -> list[str]:
 
 
 def leave_behind(directory: Path) -> None:
-    for name in (
-        "counter_slot0.db",
-        "counter_77.db",
-        "histogram_slot1.db.damaged",
-        "slot0.json",
-        "notes.txt",
-    ):
+    for name in LEFT_BEHIND:
         (directory / name).touch()
 
 
@@ -166,10 +164,10 @@ def test_a_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_new_run_begins_at_nothing(tmp_path: Path) -> None:
-    """Files of an earlier run are removed, and what is not ours stays."""
+    """Files of an earlier run are removed, and what is not ours stays, a database for example."""
     leave_behind(tmp_path)
     Places(tmp_path).begin(NEVER)
-    assert leftovers(tmp_path) == ["notes.txt"]
+    assert leftovers(tmp_path) == NOT_OURS
 
 
 def test_a_run_that_overlaps_goes_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 import time
@@ -88,7 +89,9 @@ class Check(ABC):
         self.name = name
         self.timeout = _seconds(f"the timeout of check {name}", timeout)
         self.cache = _seconds(f"the cache of check {name}", cache, zero=True)
-        self.critical = bool(critical)
+        if not isinstance(critical, bool):
+            raise TypeError(f"critical of check {name} must be True or False, not {critical!r}")
+        self.critical = critical
         if breaker is not None and not isinstance(breaker, Breaker):
             raise TypeError(f"the breaker of check {name} must be a Breaker or None, not {breaker!r}")
         self.breaker = breaker
@@ -169,6 +172,8 @@ def _checkable(name: str, function: CheckFunction) -> CheckFunction:
 
 
 def _is_asynchronous(function: object) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - not whether, but how it is called
     )

@@ -5,6 +5,7 @@ It is imported when the first check is added: that takes as long as all the rest
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CircuitOpen(Exception):
-    """A check has failed too often and rests; `since` is in Unix seconds."""
+    """A check has failed too often and rests; `since`, in Unix seconds, is when it was first given a rest."""
 
     def __init__(self, since: float) -> None:
         super().__init__(since)
@@ -28,6 +29,7 @@ class Circuits:
 
     def __init__(self) -> None:
         self._breakers: AsyncCircuitBreakerFactory | None = None
+        self._since: dict[str, float] = {}
 
     def prepare(self, check: Check) -> None:
         """Before the check runs for the first time: load what its breaker takes."""
@@ -57,5 +59,9 @@ class Circuits:
             except OpenedState as state:
                 # It is one exception, raised again and again: each time it would remember this frame too.
                 state.__traceback__ = None
-                raise CircuitOpen(state.opened_at) from None
+                # Its clock is that of the wall, which may have been put back by more than the rest takes.
+                state.opened_at = min(state.opened_at, time.time())
+                # Each run that is let through and fails opens it anew.
+                raise CircuitOpen(self._since.setdefault(check.name, state.opened_at)) from None
             yield
+        self._since.pop(check.name, None)

@@ -31,8 +31,9 @@ class HealthCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         up, durations, failures, cache_hits = _up(), _durations(), _failures(), _cache_hits()
         for name, standing in self._health.last().items():
-            if standing.finding is not None:
-                up.add_metric([name], float(standing.finding.result.state is not CheckState.UNHEALTHY))
+            # Before the first result it is not up, as on /health.
+            well = standing.finding is not None and standing.finding.result.state is not CheckState.UNHEALTHY
+            up.add_metric([name], float(well))
         for name, counts in list(self._health.counts().items()):
             buckets = zip(_BOUNDS, accumulate(counts.duration_counts), strict=True)
             durations.add_metric([name], list(buckets), counts.duration_sum)

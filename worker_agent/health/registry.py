@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
@@ -21,6 +22,7 @@ RESERVED = "exporter"
 """Under this name every worker reports on its connection to the exporter."""
 
 _CLOSE_TIMEOUT = 1.0
+_SHORTEST_SLEEP = 0.001
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +63,17 @@ class Health:
         """Have a check looked at from now on; before the agent starts, or on the application's event loop.
 
         Raises:
-            TypeError: no `Check`; functions are added with `check`.
+            TypeError: no `Check`, or one that is not finished; functions are added with `check`.
             ValueError: the name is taken, or there are 32 checks already.
             RuntimeError: the agent runs, and this is not the application's event loop.
         """
+        hint = '@health.check("name")'
         if not isinstance(check, Check):
-            raise TypeError(f'expected a Check, not {check!r}; for a function there is @health.check("name")')
+            raise TypeError(f"expected a Check, not {check!r}; for a function there is {hint}")
+        if not hasattr(check, "breaker"):
+            raise TypeError(f"a {type(check).__name__} needs a super().__init__(name) in its __init__")
+        if not inspect.iscoroutinefunction(check.run):
+            raise TypeError(f"run of check {check.name} must be an async def; for a function there is {hint}")
         if check.name == RESERVED:
             raise ValueError(f"the name {RESERVED} is taken by the connection to the exporter")
         if check.name in self._checks:
@@ -159,8 +166,13 @@ class Health:
         return tuple(sorted(known))
 
     async def start(self) -> None:
-        """Look at everything from now on, on this event loop."""
-        assert self._rounds is None, "it was started already"
+        """Look at everything from now on, on this event loop.
+
+        Raises:
+            RuntimeError: it was started already, by another agent; each needs checks of its own.
+        """
+        if self._rounds is not None:
+            raise RuntimeError("these checks belong to an agent that is running already")
         self._rounds = _Rounds(self._concurrency)
         for name, check in self._checks.items():
             self._rounds.begin(check, self._circuits, self._counts[name])
@@ -217,9 +229,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 async def _keep_fresh(runner: Runner) -> None:
+    period = max(runner.check.cache, ROUND)
     while True:
-        await runner.refreshed()
-        await asyncio.sleep(max(runner.check.cache, ROUND))
+        finding = await runner.refreshed()
+        # By its age, because it may be the old one: uvloop ends a sleep up to a millisecond early, and a
+        # check that sleeps a whole period then is run in every other round only.
+        await asyncio.sleep(max(period - runner.age(finding), _SHORTEST_SLEEP))
 
 
 async def _end(runner: Runner) -> None:

@@ -101,43 +101,42 @@ class _Reduction:
     def __init__(self) -> None:
         self._room = _MOST_VALUES
 
-    def of(self, value: object, depth: int = 0) -> object:
+    def of(self, value: object, depth: int = 0, *, secret: bool = False) -> object:
+        """Of what goes by the name of a `secret` only numbers are left: such a name may count tokens."""
         self._room -= 1
         try:
-            return self._reduced(value, depth)
+            return self._reduced(value, depth, secret)
         except (Exception, SystemExit):
-            return shown(value)
+            return MASK if secret else shown(value)
 
-    def _reduced(self, value: object, depth: int) -> object:
+    def _reduced(self, value: object, depth: int, secret: bool) -> object:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int) and value.bit_length() <= 64:
             return int(value)
         if isinstance(value, float) and math.isfinite(value):
             return float(value)
-        if isinstance(value, str):
-            return shown(value, str.__str__)  # of an enum member its value
         if isinstance(value, Mapping):
-            return self._mapping(value, depth) if depth < _DEEPEST else "..."
+            return self._mapping(value, depth, secret) if depth < _DEEPEST else "..."
         if isinstance(value, list | tuple | set | frozenset):
-            return self._sequence(value, depth) if depth < _DEEPEST else "..."
-        return shown(value)
+            return self._sequence(value, depth, secret) if depth < _DEEPEST else "..."
+        if secret:
+            return MASK
+        return shown(value, str.__str__) if isinstance(value, str) else shown(value)  # of an enum its value
 
-    def _mapping(self, mapping: Mapping[object, object], depth: int) -> dict[str, object]:
+    def _mapping(self, mapping: Mapping[object, object], depth: int, secret: bool) -> dict[str, object]:
         reduced: dict[str, object] = {}
         for key, value in mapping.items():
             if self._room <= 0:
                 break
             name = shown(key)
-            # A number that goes by such a name is one of tokens, and no secret.
-            secret = isinstance(value, str | bytes) and names_secret(name)
-            reduced[name] = MASK if secret else self.of(value, depth + 1)
+            reduced[name] = self.of(value, depth + 1, secret=secret or names_secret(name))
         return reduced
 
-    def _sequence(self, values: Iterable[object], depth: int) -> list[object]:
+    def _sequence(self, values: Iterable[object], depth: int, secret: bool) -> list[object]:
         reduced: list[object] = []
         for value in values:
             if self._room <= 0:
                 break
-            reduced.append(self.of(value, depth + 1))
+            reduced.append(self.of(value, depth + 1, secret=secret))
         return reduced

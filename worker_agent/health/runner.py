@@ -20,6 +20,9 @@ from worker_agent.protocol import CheckState
 _ENDING = 0.5
 """Seconds that a run which is abandoned gets to give back what it holds."""
 
+_AFTER_OTHERS = 0.05
+"""Seconds by which a check that hung lets the others go first; a tenth of its timeout at most."""
+
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds."""
 
@@ -79,6 +82,7 @@ class Runner:
         self._monotonic = monotonic
         self._flight: asyncio.Task[Finding] | None = None
         self._execution: asyncio.Task[Outcome] | None = None
+        self._hung = False
 
     async def finding(self) -> Finding:
         """The last finding as long as it holds, else a new one. Takes the check's timeout at most."""
@@ -109,8 +113,12 @@ class Runner:
         if under_way:
             await asyncio.wait(under_way, timeout=_ENDING)
 
+    def age(self, finding: Finding) -> float:
+        """Seconds since the end of the run that found it."""
+        return self._monotonic() - finding.at
+
     def _holds(self, finding: Finding) -> bool:
-        return self._monotonic() - finding.at < self.check.cache
+        return self.age(finding) < self.check.cache
 
     async def _find(self) -> Finding:
         began = self._monotonic()
@@ -128,6 +136,10 @@ class Runner:
             return self._hanging("a run that was cancelled goes on all the same")
         try:
             async with asyncio.timeout(self.check.timeout):
+                if self._hung:
+                    # All are looked at together. Those that hang would take all places each time, and leave
+                    # them when the others' timeouts are over as well.
+                    await asyncio.sleep(min(_AFTER_OTHERS, self.check.timeout / 10))
                 await self._places.acquire()
         except TimeoutError:
             return self._hanging(f"no turn within {self.check.timeout:g} s: too many checks hang")
@@ -146,6 +158,7 @@ class Runner:
         self._execution = asyncio.create_task(_run(self.check), name=f"run of check {self.check.name}")
         self._execution.add_done_callback(_retrieve)
         done, _ = await asyncio.wait((self._execution,), timeout=max(0.0, timeout))
+        self._hung = not done
         if not done:
             self._execution.cancel()
             raise _Failed(*self._hanging(f"no result within {self.check.timeout:g} s"))
@@ -183,7 +196,8 @@ class Runner:
         if after is CheckState.HEALTHY:
             logger.info("check %s is healthy again", self.check.name, extra=fields)
         else:
-            logger.warning("check %s is %s: %s", self.check.name, after, finding.result.error, extra=fields)
+            why = finding.result.error or "it does not say why"
+            logger.warning("check %s is %s: %s", self.check.name, after, why, extra=fields)
 
 
 class Counts:

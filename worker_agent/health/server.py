@@ -29,11 +29,13 @@ STUCK_AFTER = 0.5
 """Seconds for which a loop may not turn; half of what Kubernetes' probes wait by default."""
 
 CONNECTIONS = 64
-"""How many there may be; one more is refused."""
+"""How many there may be. One more takes the place of the one that has been without a request for longest;
+where all have asked it is refused."""
 
 PATIENCE = 5.0
 """Seconds that a client gets to send its request, and again to take its answer."""
 
+_HIGHEST = 65535
 _LOOK_EVERY = 0.1
 _ENDING = STUCK_AFTER + 0.2
 
@@ -50,6 +52,8 @@ def listen(port: int) -> socket.socket:
     Raises:
         CannotListen: the text names the setting and says why.
     """
+    if port > _HIGHEST:  # the setting is not, but every process of an application adds its number
+        raise CannotListen(f"WORKER_HEALTH_PORT={port}: there is no port above {_HIGHEST}")
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
     try:
@@ -164,12 +168,21 @@ class _Connection(H11Protocol):
         self.logger = logger
         self.access_log = False
         self._timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait(self._hang_up_unless_asked)
-        if len(self.connections) > CONNECTIONS:
-            transport.abort()
+        self._since = self.loop.time()
+        open_ones = [
+            other
+            for other in self.connections
+            if isinstance(other, _Connection) and not other.transport.is_closing()
+        ]
+        if len(open_ones) > CONNECTIONS:
+            # This one is among those that have not asked yet, so that there is always one.
+            silent = (other for other in open_ones if other.cycle is None)
+            min(silent, key=lambda other: other._since).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

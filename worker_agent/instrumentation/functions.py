@@ -22,8 +22,12 @@ from math import isfinite
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar, overload
 
+from worker_agent.instrumentation import processes
 from worker_agent.instrumentation.function_calls import Clock, counted
 from worker_agent.instrumentation.function_record import FunctionRecord
+
+# Now, because a module that measures its functions may make metrics before the agent is imported.
+processes.prepare()
 
 P = ParamSpec("P")
 R = TypeVar("R")

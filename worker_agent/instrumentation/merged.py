@@ -19,16 +19,15 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
 from worker_agent.instrumentation.families import Page, add, is_total, labelled, merge
-from worker_agent.slots import Kind
+from worker_agent.slots import VALUES, Kind
 
 if TYPE_CHECKING:
     from worker_agent.instrumentation.processes import Processes
 
 logger = logging.getLogger(__name__)
 
-LIVE = "gauge_live"
-"""How files of gauges begin that prometheus_client shows while the process lives."""
-PER_PROCESS = (LIVE, "gauge_all_")
+PER_PROCESS = ("gauge_live", "gauge_all_")
+"""How files of gauges begin that tell of one process, and only while it lives."""
 
 _values_in: Callable[[list[str]], Iterable[Metric]] = MultiProcessCollector.merge
 
@@ -108,8 +107,8 @@ class MergedRegistry(CollectorRegistry):
             return None
 
     def _values(self, live: frozenset[str]) -> list[Metric]:
-        files = [str(path) for path in sorted(self._directory.glob("*.db")) if _is_shown(path.stem, live)]
-        families = self._combined(files)
+        paths = sorted(path for pattern in VALUES for path in self._directory.glob(pattern))
+        families = self._combined([str(path) for path in paths if _is_shown(path.stem, live)])
         for family in families:
             if family.type == "gauge":
                 family.samples = [_by_place(sample) for sample in family.samples]
@@ -216,7 +215,7 @@ def _is_shown(file: str, live: frozenset[str]) -> bool:
     if not file.startswith("gauge"):
         return True
     place = file.rpartition("_")[2]
-    return not place.startswith(Kind.EXTRA) and (place in live or not file.startswith(LIVE))
+    return not place.startswith(Kind.EXTRA) and (place in live or not file.startswith(PER_PROCESS))
 
 
 def _by_place(sample: Sample) -> Sample:

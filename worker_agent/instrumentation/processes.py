@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worker_agent.supervisor import Run, arbiter, supervisor
+
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
@@ -39,21 +41,31 @@ class ImportedTooLate(RuntimeError):
     def __init__(self, metrics: list[str]) -> None:
         self.metrics = metrics
         super().__init__(
-            f"import worker_agent before metrics are made: {', '.join(metrics)} would count in one of "
-            "several processes only. Put `from worker_agent import Agent` above the imports of modules that "
-            "make metrics with prometheus_client"
+            f"import Agent from worker_agent before metrics are made: {', '.join(metrics)} would count in "
+            "one of several processes only. Put `from worker_agent import Agent` above the imports of "
+            "modules that make metrics with prometheus_client"
+        )
+
+
+class ForkedTooLate(RuntimeError):
+    """gunicorn was started by a program that had loaded the application already."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "gunicorn has forked this process from a program that had loaded the application before: each "
+            "process would count for itself, and all would be the same worker. Import the application in the "
+            "method `load` of gunicorn's BaseApplication, or set PROMETHEUS_MULTIPROC_DIR"
         )
 
 
 class Processes:
     """The processes of one server, seen from this one."""
 
-    def __init__(self, places: Places, kind: Kind, children: Kind) -> None:
+    def __init__(self, places: Places, kind: Kind) -> None:
         self.places = places
         self.in_files: set[str] = set()
         """Names of the families that have values in files."""
         self._kind = kind
-        self._children = children
         self._place: Place | None = None
         self._taking = threading.Lock()
         self._registries: list[MergedRegistry] = []
@@ -101,7 +113,7 @@ class Processes:
         from worker_agent.slots import Kind
 
         self._taking = threading.Lock()
-        self._kind, self._children = self._children, Kind.EXTRA
+        self._kind = Kind.SLOT if arbiter() == os.getppid() else Kind.EXTRA
         if self._place is not None:
             self._place.forget()
             self._place = None
@@ -125,8 +137,6 @@ def prepare() -> None:
     global _processes
     if _processes is not None or os.name != "posix":
         return
-    from worker_agent.supervisor import Run, supervisor
-
     given = os.environ.get(DIRECTORY) or os.environ.get(DIRECTORY.lower())
     leader = supervisor()
     below_a_worker = _started_by_a_worker()
@@ -149,18 +159,24 @@ def prepare() -> None:
     places = Places(directory)
     if not below_a_worker:
         places.begin(run)
-    if leader == os.getpid():
-        _processes = Processes(places, Kind.EXTRA, children=Kind.SLOT)
-    else:
-        _processes = Processes(places, Kind.EXTRA if below_a_worker else Kind.SLOT, children=Kind.EXTRA)
+    serves = not below_a_worker and leader != os.getpid()
+    _processes = Processes(places, Kind.SLOT if serves else Kind.EXTRA)
     _use_files(_processes)
     os.register_at_fork(after_in_child=_processes.forked)
 
 
 def slot() -> int:
-    """The place of this process behind its port, for one that serves: 0 for the only one, and stable."""
+    """The place of this process behind its port, for one that serves: 0 for the only one, and stable.
+
+    Raises:
+        ForkedTooLate: this is one of several, and could not be prepared for it.
+    """
     os.environ[WORKER] = str(os.getpid())
-    return 0 if _processes is None else _processes.serve()
+    if _processes is not None:
+        return _processes.serve()
+    if arbiter() == os.getppid():
+        raise ForkedTooLate
+    return 0
 
 
 def shown(registry: CollectorRegistry) -> CollectorRegistry:

@@ -54,6 +54,7 @@ def test_names(name: str) -> None:
         ({"timeout": True}, TypeError, "must be a number of seconds, not True"),
         ({"timeout": None}, TypeError, "must be a number of seconds, not None"),
         ({"cache": -0.5}, ValueError, "the cache of check c must be 0 or more and at most 3600 s, not -0.5"),
+        ({"critical": "false"}, TypeError, "critical of check c must be True or False, not 'false'"),
         ({"breaker": 5}, TypeError, "the breaker of check c must be a Breaker or None, not 5"),
     ],
 )
@@ -108,8 +109,14 @@ class Callables:
 
 @pytest.mark.parametrize(
     "function",
-    [main_thread, functools.partial(main_thread), Callables().method, Callables()],
-    ids=["function", "partial", "method", "callable"],
+    [
+        main_thread,
+        functools.partial(main_thread),
+        Callables().method,
+        Callables(),
+        functools.partial(Callables()),
+    ],
+    ids=["function", "partial", "method", "callable", "partial callable"],
 )
 async def test_asynchronous(function: Any) -> None:
     """What is asynchronous runs on the event loop, in whichever form it comes."""

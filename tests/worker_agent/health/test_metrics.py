@@ -58,6 +58,7 @@ WITHOUT_CHECKS = f"""\
 WITH_A_CHECK = f"""\
 # HELP heartbeat_agent_health_check_up Whether the last result of a check was healthy or degraded.
 # TYPE heartbeat_agent_health_check_up gauge
+heartbeat_agent_health_check_up{{check="db"}} 0.0
 # HELP heartbeat_agent_health_check_duration_seconds What a run of a check took, with its waiting for a turn.
 # TYPE heartbeat_agent_health_check_duration_seconds histogram
 heartbeat_agent_health_check_duration_seconds_bucket{{check="db",le="0.001"}} 0.0
@@ -104,7 +105,7 @@ def test_without_checks(requests: Requests) -> None:
 
 
 def test_with_a_check(requests: Requests) -> None:
-    """A check that was not looked at yet is neither up nor down; all reasons of failures are there."""
+    """A check has all its series from the start: not up, and each reason of a failure."""
     health = Health()
     health.add(Scripted(True, name="db"))
     counts = health.counts()["db"]
@@ -116,7 +117,7 @@ def test_with_a_check(requests: Requests) -> None:
 
 
 async def test_up(requests: Requests) -> None:
-    """Up unless unhealthy, and absent before the first result."""
+    """Up unless unhealthy, and not before the first result."""
     health = Health()
     health.add(Scripted(True, name="healthy"))
     health.add(Scripted(Result.degraded("slow"), name="degraded"))
@@ -130,6 +131,7 @@ async def test_up(requests: Requests) -> None:
         'heartbeat_agent_health_check_up{check="healthy"} 1.0',
         'heartbeat_agent_health_check_up{check="degraded"} 1.0',
         'heartbeat_agent_health_check_up{check="unhealthy"} 0.0',
+        'heartbeat_agent_health_check_up{check="unknown"} 0.0',
     ]
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import worker_agent.health
 from tests.worker_agent.health.scripted import Gate, Scripted, Silent, StubbornGate
-from worker_agent.health import Breaker, Check, Health, Result
+from worker_agent.health import Breaker, Check, Health, Result, registry
+from worker_agent.health.circuits import Circuits
 from worker_agent.health.registry import Standing
-from worker_agent.health.runner import Failure
+from worker_agent.health.runner import Counts, Failure, Runner
 from worker_agent.protocol import CheckState
 
 
@@ -65,9 +67,25 @@ def test_add() -> None:
     assert list(health.counts()) == ["b", "a"]
 
 
+class Synchronous(Check):
+    def run(self) -> bool:  # type: ignore[override]
+        return True
+
+
+class Unfinished(Scripted):
+    def __init__(self) -> None:
+        """Forgets that of its base."""
+
+
 @pytest.mark.parametrize(
     ("check", "error", "text"),
     [
+        (
+            Synchronous("c"),
+            TypeError,
+            r"run of check c must be an async def; for a function there is @health",
+        ),
+        (Unfinished(), TypeError, r"a Unfinished needs a super\(\).__init__\(name\) in its __init__"),
         (lambda: True, TypeError, r'for a function there is @health.check\("name"\)'),
         (
             Scripted(name="exporter"),
@@ -78,7 +96,7 @@ def test_add() -> None:
     ],
 )
 def test_refused(check: Any, error: type[Exception], text: str) -> None:
-    """No check, a reserved name, and the same name twice are refused, and change nothing."""
+    """No check, half a check, a reserved name, and the same name twice are refused, and change nothing."""
     health = Health()
     health.add(Scripted(name="taken"))
     with pytest.raises(error, match=text):
@@ -152,6 +170,29 @@ async def test_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seldom.runs == 1
 
 
+async def test_no_round_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sleep that ends a little early, as uvloop's do, does not put a check off until the next round."""
+    now = 0.0
+
+    async def sleep(delay: float) -> None:
+        nonlocal now
+        now += delay * 0.999
+        await turns()
+
+    async def step() -> bool:
+        at.append(now)
+        return True
+
+    at: list[float] = []
+    runner = Runner(Scripted(step), asyncio.Semaphore(), Circuits(), Counts(), lambda: now)
+    monkeypatch.setattr(registry, "asyncio", SimpleNamespace(sleep=sleep))
+    rounds = asyncio.create_task(registry._keep_fresh(runner))
+    while len(at) < 4:
+        await turns()
+    rounds.cancel()
+    assert at == pytest.approx([0, 5, 10, 15], abs=0.01)
+
+
 def test_no_checks() -> None:
     """Where there are no checks nothing is said about them."""
     assert Health().states() is None
@@ -195,6 +236,19 @@ async def test_one_that_hangs_delays_no_other() -> None:
         assert loop.time() - began < 0.03
         assert states(await health.look()) == {"hangs": "unhealthy", "well": "healthy"}
         assert loop.time() - began < 1.0
+
+
+async def test_those_that_hang_go_last() -> None:
+    """Checks that hang and take all places fail the others once, and not each time."""
+    health = Health(concurrency=2)
+    for name in ("hangs", "hangs-too"):
+        health.add(Scripted(Gate(), name=name, timeout=0.1, cache=0, breaker=None))
+    health.add(Scripted(True, name="well", timeout=0.1, cache=0))
+    hang = {"hangs": "unhealthy", "hangs-too": "unhealthy"}
+    async with looking(health):
+        assert states(await health.look()) == {**hang, "well": "unhealthy"}
+        for _ in range(3):
+            assert states(await health.look()) == {**hang, "well": "healthy"}
 
 
 async def test_bounded() -> None:

@@ -140,9 +140,10 @@ def recursive_dict() -> dict[str, object]:
         list(range(1_000_000)),
         "x" * 10_000_000,
         "a." * 1_000_000,
+        {f"token{number}": "x" for number in range(10_000)},
         Endless(),
     ],
-    ids=["list", "dict", "long", "text", "names", "endless"],
+    ids=["list", "dict", "long", "text", "names", "secrets", "endless"],
 )
 def test_bounds(value: object) -> None:
     """However large a value is, or however often it holds itself, little is shown, and soon."""
@@ -217,8 +218,11 @@ def test_coroutine() -> None:
 def test_secrets_by_name() -> None:
     """A text that goes by the name of a secret is masked wherever it is; a number is told."""
     details = {"password": "sesame", "deep": [{"api_token": b"sesame", "user": "ali"}], "tokens": 5}
+    details |= {"secrets": ["sesame", {"old": Silent(ValueError()), "uses": 2}], "pwd": ValueError("sesame")}
     assert judged(details).details == {
         "password": "****",
         "deep": [{"api_token": "****", "user": "ali"}],
         "tokens": 5,
+        "secrets": ["****", {"old": "****", "uses": 2}],
+        "pwd": "****",
     }

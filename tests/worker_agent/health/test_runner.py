@@ -18,6 +18,7 @@ from worker_agent.health.check import Breaker, Check, FunctionCheck
 from worker_agent.health.circuits import CircuitOpen, Circuits
 from worker_agent.health.result import Outcome, Result
 from worker_agent.health.runner import Counts, Failure, Finding, Runner
+from worker_agent.protocol import CheckState
 
 SOON = 0.02
 """A timeout that is over soon, in seconds."""
@@ -240,9 +241,11 @@ async def test_outcomes(step: Any, result: Result, failure: Failure | None) -> N
 async def test_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
     """After failures in a row a dependency gets a rest, then one run decides about the next."""
     wall = HandClock(1_700_000_000.0)
-    monkeypatch.setattr("purgatory.domain.model.time", SimpleNamespace(time=wall))
+    for module in ("purgatory.domain.model", "worker_agent.health.circuits"):
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(time=wall))
     down = ConnectionError("refused")
-    check = Scripted(down, True, down, down, down, True, breaker=Breaker(threshold=2, ttl=30.0))
+    steps = (down, True, down, down, down, True, True, down, down, True)
+    check = Scripted(*steps, breaker=Breaker(threshold=2, ttl=30.0))
     bench = Bench(check)
 
     async def looks() -> tuple[int, str, dict[str, object]]:
@@ -250,7 +253,7 @@ async def test_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
         return check.runs, finding.failure or "well", dict(finding.result.details)
 
     rests = {"circuit": "open since 2023-11-14T22:13:20Z"}
-    rests_again = {"circuit": "open since 2023-11-14T22:13:51Z"}
+    later = {"circuit": "open since 2023-11-14T22:14:22Z"}
     assert await looks() == (1, "error", {})
     assert await looks() == (2, "well", {})
     assert await looks() == (3, "error", {})
@@ -260,12 +263,28 @@ async def test_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await looks() == (4, "circuit_open", rests)
     wall.move(2.0)
     assert await looks() == (5, "error", {})
-    assert await looks() == (5, "circuit_open", rests_again)
+    assert await looks() == (5, "circuit_open", rests)
     wall.move(31.0)
     assert await looks() == (6, "well", {})
     assert await looks() == (7, "well", {})
-    assert bench.failures() == {"error": 4, "circuit_open": 3}
-    assert sum(bench.counts.duration_counts) == 7
+    assert await looks() == (8, "error", {})
+    assert await looks() == (9, "error", {})
+    assert await looks() == (9, "circuit_open", later)
+    assert bench.failures() == {"error": 6, "circuit_open": 4}
+    assert sum(bench.counts.duration_counts) == 9
+
+
+async def test_a_clock_that_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rest takes its time and no longer, also when the clock is put back by an hour meanwhile."""
+    wall = HandClock(1_700_000_000.0)
+    for module in ("purgatory.domain.model", "worker_agent.health.circuits"):
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(time=wall))
+    bench = Bench(Scripted(False, True, breaker=Breaker(threshold=1, ttl=30.0)))
+    await bench.fresh()
+    wall.move(-3600.0)
+    assert (await bench.fresh()).failure is Failure.CIRCUIT_OPEN
+    wall.move(31.0)
+    assert (await bench.fresh()).result == Result.healthy()
 
 
 async def test_an_open_circuit_tells_the_error() -> None:
@@ -328,6 +347,7 @@ async def test_logs(caplog: pytest.LogCaptureFixture) -> None:
     """A change is told once; being well from the start is none."""
     caplog.set_level(logging.INFO, "worker_agent.health.runner")
     steps = [True, ValueError("no"), ValueError("still no"), Result.degraded("slow"), True, True]
+    steps += [Result(CheckState.UNHEALTHY, {"depth": 7})]
     bench = Bench(Scripted(*steps, breaker=None))
     for _ in steps:
         await bench.fresh()
@@ -339,6 +359,7 @@ async def test_logs(caplog: pytest.LogCaptureFixture) -> None:
         ("WARNING", "check c is unhealthy: ValueError: no", "healthy", "unhealthy"),
         ("WARNING", "check c is degraded: slow", "unhealthy", "degraded"),
         ("INFO", "check c is healthy again", "degraded", "healthy"),
+        ("WARNING", "check c is unhealthy: it does not say why", "healthy", "unhealthy"),
     ]
     assert {vars(record)["check"] for record in caplog.records} == {"c"}
 

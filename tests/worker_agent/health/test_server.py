@@ -372,15 +372,29 @@ async def test_too_much_at_the_same_time(bench: Bench) -> None:
     assert (await bench.port.ask("/health/startup")).code == 200
 
 
-async def test_connections(bench: Bench) -> None:
-    """There are so many connections and no more; when one goes there is a place again."""
+async def test_silent_clients(bench: Bench) -> None:
+    """There are so many connections and no more; the oldest that does not ask gives way to one that may."""
     async with contextlib.AsyncExitStack() as idle:
-        for _ in range(FEW - 1):
-            await idle.enter_async_context(bench.port.connected())
-        async with bench.port.connected():
-            assert await bench.port.send(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n") == b""
-        await asyncio.sleep(0.01)
+        first, *others = [await idle.enter_async_context(bench.port.connected()) for _ in range(FEW)]
         assert (await bench.port.ask("/health/live")).code == 200
+        assert await first.rest() == b""
+        for other in others:
+            other.write(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert Response(await other.rest()).code == 200
+
+
+async def test_connections(bench: Bench) -> None:
+    """Who waits for an answer gives way to nobody; when one goes there is a place again."""
+    asked, gate = bench.hold()
+    waiting = []
+    for _ in range(FEW):
+        waiting.append(asyncio.create_task(bench.port.ask("/health/ready")))
+        await asked.wait()
+        asked.clear()
+    assert await bench.port.send(b"GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n") == b""
+    bench.open(gate)
+    assert [response.code for response in await asyncio.gather(*waiting)] == [200] * FEW
+    assert (await bench.port.ask("/health/live")).code == 200
 
 
 async def test_nonsense(bench: Bench) -> None:
@@ -429,6 +443,12 @@ def test_port_in_use() -> None:
     with listen(port), pytest.raises(CannotListen) as caught:
         listen(port)
     assert str(caught.value) == f"WORKER_HEALTH_PORT={port}: cannot listen on this port: it is in use already"
+
+
+def test_port_too_high() -> None:
+    """A process whose number makes the port too high says so."""
+    with pytest.raises(CannotListen, match=r"^WORKER_HEALTH_PORT=65536: there is no port above 65535$"):
+        listen(65536)
 
 
 def test_port_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,47 @@ def test_a_fork_of_a_supervisor_serves(program: Program) -> None:
     assert program.files() == ["counter_extra0.db", "counter_extra1.db", "counter_slot0.db"]
 
 
+LOADED_FIRST = """
+    from worker_agent.instrumentation import processes
+    processes.prepare()
+    from gunicorn.arbiter import Arbiter
+    from prometheus_client import REGISTRY, Counter, Gauge, generate_latest
+    orders, pid = Counter("orders", "Orders."), Gauge("place", "Place.", multiprocess_mode="liveall")
+    arbiter = object.__new__(Arbiter)
+    arbiter.pid = os.getpid()
+    for n in range(2):
+        if os.fork() == 0:
+            pid.set(n)
+            orders.inc()
+            if os.fork() == 0:
+                orders.inc()
+                os._exit(0)
+            os.wait()
+            text = generate_latest(processes.shown(REGISTRY)).decode().splitlines()
+            print(processes.slot(), *[line for line in text if line.startswith(("orders_total", "place"))])
+            os.kill(os.getpid(), 9)
+        os.wait()
+"""
+"""gunicorn's BaseApplication in a program that has imported the application at its top."""
+
+
+def test_an_application_that_was_loaded_before_gunicorn(program: Program) -> None:
+    """Processes that nobody could prepare to be several are an error that says where to load it."""
+    done = program.run(LOADED_FIRST)
+    assert done.stdout == ""
+    raised = [line for line in done.stderr.splitlines() if "ForkedTooLate: " in line]
+    assert len(raised) == 2
+    assert "Import the application in the method `load`" in raised[0]
+
+
+def test_an_application_that_was_loaded_before_gunicorn_with_a_directory(program: Program) -> None:
+    """With a directory it is prepared: the program has a slot for itself, and the workers the next ones."""
+    assert program.printed(LOADED_FIRST, PROMETHEUS_MULTIPROC_DIR="given") == [
+        '1 orders_total 2.0 place{slot="0"} 0.0 place{slot="1"} 0.0',
+        '1 orders_total 4.0 place{slot="0"} 0.0 place{slot="1"} 1.0',
+    ]
+
+
 def test_children_of_a_worker(program: Program) -> None:
     """A worker's forked child counts too, in no slot; a spawned one is on its own."""
     lines = program.printed("""
@@ -262,9 +303,9 @@ def test_variables(program: Program, name: str) -> None:
 
 
 TOO_LATE = (
-    "worker_agent.instrumentation.processes.ImportedTooLate: import worker_agent before metrics are made: "
-    "orders, took_seconds would count in one of several processes only. Put `from worker_agent import Agent` "
-    "above the imports of modules that make metrics with prometheus_client"
+    "worker_agent.instrumentation.processes.ImportedTooLate: import Agent from worker_agent before metrics "
+    "are made: orders, took_seconds would count in one of several processes only. Put "
+    "`from worker_agent import Agent` above the imports of modules that make metrics with prometheus_client"
 )
 
 
@@ -285,6 +326,18 @@ def test_metrics_that_were_made_before(program: Program, tmp_path: Path) -> None
         PROMETHEUS_MULTIPROC_DIR="given",
     )
     assert done.stderr.splitlines()[-1] == TOO_LATE
+
+
+def test_measured_prepares_too(program: Program) -> None:
+    """A module that measures its functions may make its metrics before anybody has imported the agent."""
+    code = """
+        from worker_agent import measured
+        from prometheus_client import Counter
+        refunds = Counter("refunds", "Refunds.")
+        from worker_agent import Agent
+    """
+    assert program.printed(code, PROMETHEUS_MULTIPROC_DIR="given") == []
+    assert [path.name for path in (program.path.parent / "given").glob("*.db")] == ["counter_slot0.db"]
 
 
 def test_prometheus_client_may_be_imported_before(program: Program) -> None:
