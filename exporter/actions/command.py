@@ -2,6 +2,9 @@
 
 A run is over when the command has ended and nothing of its group holds its output any more. What is to go on
 after it, a server that it starts, has to leave: into a session of its own, or with its output elsewhere.
+
+Processes are the standard library's and not the event loop's: uvloop lets a child inherit its output a second
+time, so that one that has turned it elsewhere holds it nevertheless.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import os
 import shlex
 import signal
+import subprocess
 from collections.abc import Mapping
 from typing import Annotated, get_args
 
@@ -24,7 +28,10 @@ GRACE = 5.0
 """Seconds between the request to end and the end."""
 
 _LOOK = 0.05
-"""Seconds between two looks at whether anything of a group is left."""
+"""Seconds between two looks at who is still there, of which no system tells us."""
+
+_BLINK = 0.005
+"""The same when it can only be a moment, because nobody holds the output any more."""
 
 _RELUCTANCE = 1.0
 """Seconds that a killed command is waited for: one of another user, or one stuck in the kernel, stays."""
@@ -72,9 +79,9 @@ async def run(options: CommandOptions, variables: Mapping[str, str], timeout: fl
     output = _Output(reading)
     try:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *options.command,
-                stdin=asyncio.subprocess.DEVNULL,
+            process = subprocess.Popen(  # noqa: ASYNC220  # event loops start theirs just so
+                options.command,
+                stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
                 start_new_session=True,
@@ -103,15 +110,15 @@ async def run(options: CommandOptions, variables: Mapping[str, str], timeout: fl
     return Ran(output=output.text)
 
 
-async def _wait(
-    process: asyncio.subprocess.Process, reader: asyncio.Task[None], timeout: float
-) -> str | None:
+async def _wait(process: subprocess.Popen[bytes], reader: asyncio.Task[None], timeout: float) -> str | None:
     """Until the run is over, or made to be over; what was too late in that case."""
     try:
         async with asyncio.timeout(timeout):
-            await process.wait()
-            while not reader.done() and _signal(process.pid, 0):
-                await asyncio.wait({reader}, timeout=_LOOK)
+            while process.poll() is None or (not reader.done() and _signal(process.pid, 0)):
+                if reader.done():
+                    await asyncio.sleep(_BLINK)
+                else:
+                    await asyncio.wait({reader}, timeout=_LOOK)
         return None
     except TimeoutError:
         ended = process.returncode
@@ -126,19 +133,24 @@ async def _wait(
         raise
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM to the whole group, SIGKILL once it had its time; at once if this is cancelled."""
     try:
         if _signal(process.pid, signal.SIGTERM):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GRACE):
-                    while _signal(process.pid, 0):  # noqa: ASYNC110  # the system tells nobody of this
-                        await asyncio.sleep(_LOOK)
+            await _gone(process, GRACE)
     finally:
         _signal(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_BLINK)  # or it would be a zombie, should there be no time for more
+    await _gone(process, _RELUCTANCE)
+
+
+async def _gone(process: subprocess.Popen[bytes], patience: float) -> None:
+    """Wait until it and all of its group are gone, or patience is."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_RELUCTANCE):
-            await process.wait()
+        async with asyncio.timeout(patience):
+            while process.poll() is None or _signal(process.pid, 0):  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(_BLINK)
 
 
 def _signal(group: int, number: int) -> bool:

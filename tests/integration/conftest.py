@@ -13,9 +13,10 @@ from tests.support.stack import Stack
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Probes meet the network through whichever event loop the program was started with."""
+    """Probes meet the network, and commands the system, through whichever event loop the program has."""
     factories = {"asyncio": asyncio.new_event_loop}
-    return {**factories, "uvloop": uvloop.new_event_loop} if item.path.stem == "test_probes" else factories
+    both = item.path.stem in ("test_actions", "test_probes")
+    return {**factories, "uvloop": uvloop.new_event_loop} if both else factories
 
 
 @pytest.fixture
