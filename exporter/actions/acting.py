@@ -84,7 +84,7 @@ class Acting:
         self._leaving: dict[asyncio.Task[None], str] = {}  # runs that are being ended, of which action
         self._states: dict[str, State] = {}  # as the store has them, or is about to
         self._probes: dict[str, ProbeChange] = {}  # the last of each
-        self._listening = False  # to changes of workers, from the first look at all of them
+        self._listening = False  # from the first look at all workers on, their changes count
         self._wake = asyncio.Event()
         telemetry.actions_held.set_function(lambda: float(self.hold is not None))
         self.reconfigure(actions, brake, probes)
@@ -120,7 +120,7 @@ class Acting:
 
     def on_effect(self, effect: Effect) -> None:
         """Sink. A worker may have changed."""
-        if not isinstance(effect, Changed) or not self._of_workers:
+        if not isinstance(effect, Changed):
             return
         now = self._clock.now()
         self._brake.on_worker(effect.transition, now)
@@ -147,9 +147,16 @@ class Acting:
         try:
             while True:
                 self._wake.clear()
-                await self._get_ready()
-                self._turn()
-                await self._sleep(self._until_next(self._clock.now()))
+                try:
+                    await self._get_ready()
+                    self._turn()
+                    seconds = self._until_next(self._clock.now())
+                except Exception:
+                    # Ours, then. Without this task nothing would ever be run again.
+                    logger.exception("acting failed; trying again")
+                    await self._clock.sleep(_LOOK)
+                else:
+                    await self._sleep(seconds)
         finally:
             await self._stop()
 

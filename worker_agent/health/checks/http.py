@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from worker_agent.health.check import BREAKER, CACHE, TIMEOUT, Breaker, Check
 from worker_agent.health.checks.address import checked_url
-from worker_agent.health.checks.library import need
 from worker_agent.health.result import Outcome, Result
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ class HttpCheck(Check):
         verify: whether a certificate is; or a context that says how.
 
     Raises:
-        ModuleNotFoundError: aiohttp is not installed.
         TypeError, ValueError: an argument that cannot be meant.
     """
 
@@ -61,7 +59,6 @@ class HttpCheck(Check):
         critical: bool = True,
         breaker: Breaker | None = BREAKER,
     ) -> None:
-        need("HttpCheck", "aiohttp", "http")
         super().__init__(name, timeout=timeout, cache=cache, critical=critical, breaker=breaker)
         self._url = checked_url(
             f"the url of check {name}", url, ("http", "https"), example="https://payments/health"

@@ -9,7 +9,6 @@ import pytest
 
 from worker_agent.health.check import Check
 from worker_agent.health.checks.amqp import AmqpCheck
-from worker_agent.health.checks.http import HttpCheck
 from worker_agent.health.checks.postgres import PostgresCheck
 
 
@@ -26,13 +25,8 @@ from worker_agent.health.checks.postgres import PostgresCheck
             lambda: AmqpCheck("mq", url="amqp://mq"),
             "AmqpCheck needs aio-pika: pip install 'heartbeat-exporter[amqp]'",
         ),
-        (
-            "aiohttp",
-            lambda: HttpCheck("api", url="http://api/health"),
-            "HttpCheck needs aiohttp: pip install 'heartbeat-exporter[http]'",
-        ),
     ],
-    ids=["postgres", "amqp", "http"],
+    ids=["postgres", "amqp"],
 )
 def test_a_missing_library(
     monkeypatch: pytest.MonkeyPatch, library: str, make: Callable[[], Check], error: str
