@@ -71,7 +71,7 @@ def act_once(settings: Settings, configuration: Configuration, state: Path) -> N
         StoreInUse, StoreUnusable: likewise of the state.
     """
     with ExitStack() as held:
-        _prepare(settings, configuration, held)
+        _prepare(settings, configuration, state, held)
         exporter = _exporter(settings, configuration, state)
         asyncio.run(exporter.pass_once())
 
@@ -82,7 +82,7 @@ def stay(settings: Settings, configuration: Configuration, state: Path) -> None:
     What is wrong is told before the terminal is let go. Raises as `act_once`.
     """
     with ExitStack() as held:
-        kept = _prepare(settings, configuration, held)
+        kept = _prepare(settings, configuration, state, held)
         exporter_log = kept.log
         with daemon.DaemonContext(
             # Relative paths in the configuration go on meaning what they meant.
@@ -114,7 +114,7 @@ class _Kept:
             self._pidfile.write()
 
 
-def _prepare(settings: Settings, configuration: Configuration, held: ExitStack) -> _Kept:
+def _prepare(settings: Settings, configuration: Configuration, state: Path, held: ExitStack) -> _Kept:
     """Files first, as whoever started us may write where the user that we become may not."""
     wanted = configuration.daemon
     account = Account.of(wanted.user, wanted.group)
@@ -127,6 +127,7 @@ def _prepare(settings: Settings, configuration: Configuration, held: ExitStack) 
     if wanted.logfile is not None:
         log = held.enter_context(_appended(wanted.logfile))
     logs.configure(wanted.loglevel or settings.log_level, settings.log_format, stream=log)
+    _make_directory(state.parent, account)
     if account is not None:
         account.become()
     return _Kept(log, pidfile)
@@ -139,11 +140,19 @@ def _appended(path: Path) -> TextIO:
         raise UsageError(f"logfile {path} cannot be written: {error.strerror}") from None
 
 
-def _exporter(settings: Settings, configuration: Configuration, state: Path) -> Exporter:
+def _make_directory(path: Path, account: Account | None) -> None:
+    """The state's database has files beside it, so whoever we become gets the directory."""
+    if path.is_dir():
+        return
     try:
-        state.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True)
+        if account is not None:
+            os.chown(path, account.uid, account.gid)
     except OSError as error:
-        raise UsageError(f"{state.parent} cannot be made: {error.strerror}; --state names a file") from None
+        raise UsageError(f"{path} cannot be made: {error.strerror}; --state names a file") from None
+
+
+def _exporter(settings: Settings, configuration: Configuration, state: Path) -> Exporter:
     return Exporter(settings, configuration, SystemClock(), SQLiteStore(state))
 
 
