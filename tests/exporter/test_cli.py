@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from exporter import __version__, cli, demo, server
+from exporter import __version__, cli, daemon, demo, server
+from exporter.configuration.model import Configuration
+from exporter.core.model import Wall
+from exporter.core.probing import Failure, History, ProbeRow, Result
+from exporter.settings import Settings
 
 Run = Callable[..., int]
 
@@ -54,8 +59,13 @@ def test_help_names_the_commands(run: Run, capsys: pytest.CaptureFixture[str]) -
     """Also without any argument, which is then no success."""
     assert run("--help") == 0
     text = capsys.readouterr().out
-    assert "serve" in text
-    assert "demo" in text
+    commands = text.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in commands.splitlines() if line[2:3].strip()] == [
+        "serve",
+        "probe",
+        "demo",
+        "check-config",
+    ]
     assert run() == 2
     assert text.splitlines()[1:] == "".join(capsys.readouterr()).splitlines()[1:]
 
@@ -161,6 +171,168 @@ def test_a_defect(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 TESTDATA = Path(__file__).parent / "configuration" / "testdata"
+UNKNOWN_ACTION = TESTDATA / "rejected" / "unknown-action.yml"
+PROBLEMS = (
+    f"{UNKNOWN_ACTION}: probes.db.action (line 2): there is no action ngnix (did you mean nginx?)\n"
+    f"{UNKNOWN_ACTION}: probes.web.action (line 3): there is no action other\n"
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """One probe."""
+    path = tmp_path / "probes.yml"
+    path.write_text("probes:\n  db: {type: tcp, host: db, port: 5432}\n")
+    return path
+
+
+def probes(app: FastAPI) -> list[str]:
+    return [row.name for row in app.state.exporter.probing.rows()]
+
+
+def paths(app: FastAPI) -> set[str]:
+    return set(app.openapi()["paths"])
+
+
+def test_serves_probes(
+    run: Run, served: list[tuple[FastAPI, str]], file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The file is named by a flag, long or short, or by the environment; without one there are none."""
+    other = tmp_path / "other.yml"
+    other.write_text("probes:\n  web: {type: http, host: web}\n")
+    assert run("serve") == 0
+    assert run("serve", "-c", str(file)) == 0
+    monkeypatch.setenv("CONFIG_FILE", str(other))
+    assert run("serve") == 0
+    assert run("serve", f"--config.file={file}") == 0
+    assert [probes(app) for app, _ in served] == [[], ["db"], ["web"], ["db"]]
+
+
+def test_does_not_serve_a_wrong_file(
+    run: Run, served: list[tuple[FastAPI, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every problem is a line on standard error; exit code 2."""
+    assert run("serve", "-c", str(UNKNOWN_ACTION)) == 2
+    assert (capsys.readouterr(), served) == (("", PROBLEMS), [])
+
+
+def test_serves_without_workers(run: Run, served: list[tuple[FastAPI, str]], file: Path) -> None:
+    """All that is about workers is not there, and all else is."""
+    assert run("serve", "-c", str(file)) == 0
+    assert run("serve", "-c", str(file), "--no-workers") == 0
+    (with_workers, without) = (paths(app) for app, _ in served)
+    assert {"/probes", "/actions", "/metrics", "/-/reload", "/health/ready"} <= without
+    assert with_workers - without == {
+        "/register",
+        "/sd",
+        "/transitions",
+        "/workers",
+        "/workers/{worker_id}",
+    }
+
+
+def test_reloads_over_http_only_if_told(
+    run: Run, served: list[tuple[FastAPI, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a flag, as in the Prometheus family, or by the environment."""
+    assert run("serve") == 0
+    assert run("serve", "--web.enable-lifecycle") == 0
+    monkeypatch.setenv("ENABLE_LIFECYCLE", "true")
+    assert run("serve") == 0
+    answers = [TestClient(app).post("/-/reload").status_code for app, _ in served]
+    assert answers == [403, 500, 500]  # enabled, but there is no file
+
+
+# probe
+
+Done = tuple[str, Settings, Configuration, Path]
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[Done]:
+    """What would have been done: how, with which settings, configuration and state."""
+    calls: list[Done] = []
+    for how in ("act_once", "stay"):
+        monkeypatch.setattr(daemon, how, lambda *given, how=how: calls.append((how, *given)))
+    return calls
+
+
+def row(name: str, failure: Failure | None = None) -> ProbeRow:
+    last = Result(Wall(1_700_000_000.5), 0.01, failure)
+    return ProbeRow(name, "tcp", "db:5432", last.success, last.at, last, 1, (), History((last,)))
+
+
+def test_probe_is_one_pass_or_stays(run: Run, done: list[Done], file: Path, tmp_path: Path) -> None:
+    """It stays with `-d`, or with `daemonize` in the file, which is then not needed."""
+    stays = tmp_path / "heartbeat.conf"
+    stays.write_text("[general]\ndaemonize = yes\n")
+    assert run("probe", "-c", str(file)) == 0
+    assert run("probe", "-c", str(file), "-d") == 0
+    assert run("probe", "-c", str(file), "--daemonize") == 0
+    assert run("probe", "-c", str(stays)) == 0
+    assert [how for how, *_ in done] == ["act_once", "stay", "stay", "stay"]
+    assert [settings.config_file for _, settings, *_ in done] == [file, file, file, stays]
+    assert [len(configuration.probes) for *_, configuration, _ in done] == [1, 1, 1, 0]
+
+
+def test_probe_keeps_its_state(
+    run: Run, done: list[Done], file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where `--state` says, or else SQLITE_PATH, or else in a place of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert run("probe", "-c", str(file), "--state", "here.db") == 0
+    assert run("probe", "-c", str(file)) == 0
+    monkeypatch.delenv("SQLITE_PATH")
+    assert run("probe", "-c", str(file)) == 0
+    assert [state for *_, state in done] == [
+        Path("here.db"),
+        tmp_path / "registry.db",
+        tmp_path / "heartbeat-exporter" / "probe.db",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ([], 0),
+        ([row("db"), row("web")], 0),
+        ([row("db"), row("web", Failure.REFUSED)], 1),
+        ([row("db")._replace(last=None)], 1),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_probe_once_only_shows(
+    rows: list[ProbeRow],
+    code: int,
+    as_json: bool,
+    run: Run,
+    done: list[Done],
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A table or JSON on standard output, and exit code 1 if anything failed; no action runs."""
+    monkeypatch.setattr(daemon, "look", lambda configuration: rows)
+    assert run("probe", "-c", str(file), "--once", *(["--json"] if as_json else [])) == code
+    assert capsys.readouterr() == (daemon.shown(rows, as_json=as_json), "")
+    assert done == []
+
+
+def test_probe_without_a_file(run: Run, done: list[Done], capsys: pytest.CaptureFixture[str]) -> None:
+    """Is a mistake on the command line; exit code 2."""
+    assert run("probe") == 2
+    assert "-c: which file?" in capsys.readouterr().err
+    assert done == []
+
+
+def test_probe_with_a_wrong_file(run: Run, done: list[Done], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every problem is a line on standard error, before anything else happens; exit code 2."""
+    assert run("probe", "-c", str(UNKNOWN_ACTION), "-d") == 2
+    assert (capsys.readouterr(), done) == (("", PROBLEMS), [])
+
+
+# check-config
 
 
 def test_check_config(run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -180,13 +352,8 @@ def test_check_config(run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 def test_check_config_of_a_wrong_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """Every problem is a line on standard error, with file, place and expectation; exit code 2."""
-    file = TESTDATA / "rejected" / "unknown-action.yml"
-    assert run("check-config", str(file)) == 2
-    assert capsys.readouterr() == (
-        "",
-        f"{file}: probes.db.action (line 2): there is no action ngnix (did you mean nginx?)\n"
-        f"{file}: probes.web.action (line 3): there is no action other\n",
-    )
+    assert run("check-config", str(UNKNOWN_ACTION)) == 2
+    assert capsys.readouterr() == ("", PROBLEMS)
 
 
 def test_check_config_without_a_file(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
