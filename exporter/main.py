@@ -9,6 +9,7 @@ import sys
 
 from exporter import logs
 from exporter.app import create_app
+from exporter.configuration.model import ConfigurationError
 from exporter.errors import UsageError
 from exporter.settings import Settings
 from worker_agent.environment import SettingsError, load
@@ -17,6 +18,6 @@ try:
     settings = load(Settings)
     logs.configure(settings.log_level, settings.log_format)
     app = create_app(settings)
-except (SettingsError, UsageError) as error:
+except (SettingsError, ConfigurationError, UsageError) as error:
     print(error, file=sys.stderr)
     sys.exit(2)

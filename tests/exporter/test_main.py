@@ -59,3 +59,20 @@ def test_wrong_settings(
         runpy.run_module("exporter.main")
     assert ended.value.code == 2
     assert capsys.readouterr() == ("", said)
+
+
+def test_a_wrong_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every problem of the file is a line, without a traceback; exit code 2."""
+    file = tmp_path / "probes.yml"
+    file.write_text("probes:\n  db: {type: tcp, host: db}\nprobs: {}\n")
+    monkeypatch.setenv("CONFIG_FILE", str(file))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("exporter.main")
+    assert ended.value.code == 2
+    assert capsys.readouterr() == (
+        "",
+        f"{file}: probes.db.port (line 2): must be given\n"
+        f"{file}: probs (line 3): is not known here (did you mean probes?)\n",
+    )
