@@ -373,6 +373,27 @@ async def test_what_changes_during_the_first_look_is_not_missed() -> None:
         assert stage.toys.runs == ["nginx demote"]
 
 
+async def test_a_look_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A defect somewhere else must not be the end of all actions."""
+    stage = Stage(toy("nginx", workers=ALL), workers=True)
+    stage.workers.happen(*alive("w1", 1))
+    walk, times = stage.workers.walk, 0
+
+    async def failing() -> AsyncIterator[Sequence[Row]]:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise RuntimeError("oh")
+        async for rows in walk():
+            yield rows
+
+    stage.workers.walk = failing  # type: ignore[method-assign]
+    async with stage:
+        assert (caplog.messages, stage.memory.names) == (["acting failed; trying again"], {})
+        await stage.clock.jump(1.0)
+        assert stage.memory.names == {"nginx": "promoted"}
+
+
 # The brake
 
 
