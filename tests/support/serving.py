@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ class Serving:
             registered: dict[str, Any] = json.load(answer)
             return registered
 
+    def post(self, path: str) -> tuple[int, str]:
+        """The status and text of the answer to an empty request, whatever it is."""
+        request = urllib.request.Request(f"{self.url}{path}", b"")
+        try:
+            with urllib.request.urlopen(request, timeout=10.0) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.read().decode()
+
     def connect(self, worker_id: str = "w", **options: Any) -> ClientConnection:
         """Open a worker's WebSocket. websockets' InvalidStatus: it was refused."""
         return connect(f"ws://127.0.0.1:{self.port}/ws/{worker_id}", proxy=None, **options)
@@ -104,18 +115,20 @@ def exporter(
     name: str = "exporter",
     port: int | None = None,
     wait: bool = True,
+    arguments: Sequence[str] = (),
     **variables: object,
 ) -> Iterator[Serving]:
     """An exporter for the length of the block; with `wait` it is ready, its registry loaded.
 
-    Unless `variables` say otherwise, it keeps its registry in `registry.db` in `directory`.
+    `arguments` are added to those of the command. Unless `variables` say otherwise, it keeps its registry in
+    `registry.db` in `directory`.
     """
     port = port or free_port()
     log = directory / f"{name}.log"
     given = {"LOG_FORMAT": "json", **(variables or {"SQLITE_PATH": directory / "registry.db"})}
     path = "/-/ready" if wait else "/-/healthy"
     with running(
-        command(by, port),
+        [*command(by, port), *arguments],
         log=log,
         ready=f"http://127.0.0.1:{port}{path}",
         within=30.0,
