@@ -123,12 +123,16 @@ LONGEST_BACKOFF = 300 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How an action is run; durations in nanoseconds. A kind that is not in `kinds` is nothing to run."""
+    """How an action is run; durations in nanoseconds. A kind that is not in `kinds` is nothing to run.
+
+    A demotion waits for `patience` after what caused it: if much else fails in that time, it is the brake's.
+    """
 
     kinds: frozenset[Kind] = frozenset(Kind)
     cooldown: int = 0
     retries: int = 0
     backoff: int = 0
+    patience: int = 0
     run_on_start: bool = False
 
 
@@ -154,6 +158,7 @@ class Machine:
         self._dropped = False  # what is wanted now was given up
         self._learned = False  # the state is what was found, and nothing was run since
         self._ended: Mono | None = None
+        self._wanted_at = Mono(0)
 
     # In
 
@@ -250,6 +255,7 @@ class Machine:
         if kind is self.wanted:
             return
         self.wanted, self.cause, self._dropped = kind, cause, False
+        self._wanted_at = now.mono
         if self._last is None and not self.policy.run_on_start:
             self.state, self._last, self._learned = State(kind, now.wall), kind, True
 
@@ -263,12 +269,12 @@ class Machine:
         return self._failures if kind is self._last else 0
 
     def _ready(self) -> Mono:
-        if self._ended is None:
-            return Mono(0)
-        if self.wanted is not self._last:
-            return Mono(self._ended + self.policy.cooldown)
-        backoff = self.policy.backoff << min(self._failures - 1, 32)
-        return Mono(self._ended + min(backoff, max(self.policy.backoff, LONGEST_BACKOFF)))
+        if self.wanted is self._last and self._ended is not None:
+            backoff = self.policy.backoff << min(self._failures - 1, 32)
+            return Mono(self._ended + min(backoff, max(self.policy.backoff, LONGEST_BACKOFF)))
+        patience = self.policy.patience if self.wanted is Kind.DEMOTE else 0
+        rested = Mono(0) if self._ended is None else self._ended + self.policy.cooldown
+        return Mono(max(rested, self._wanted_at + patience))
 
     def _done(self, kind: Kind, failure: RunFailure | None, now: Now) -> None:
         self._failures = 0 if failure is None else self._failures_of(kind) + 1

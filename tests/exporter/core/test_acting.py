@@ -35,6 +35,7 @@ class Scene:
         cooldown: float = 0.0,
         retries: int = 0,
         backoff: float = 1.0,
+        patience: float = 0.0,
         run_on_start: bool = False,
         restored: Kind | None = None,
         settled: bool = True,
@@ -45,6 +46,7 @@ class Scene:
             cooldown=round(cooldown * SECOND),
             retries=retries,
             backoff=round(backoff * SECOND),
+            patience=round(patience * SECOND),
             run_on_start=run_on_start,
         )
         self.machine = Machine(self.policy, [probe(name) for name in subjects])
@@ -237,6 +239,41 @@ def test_a_demotion_that_waits_is_dropped_when_health_returns() -> None:
     assert scene.finish() is None
     assert (scene.see("a", DOWN), scene.machine.waiting, scene.wait()) == (None, DEMOTE, 60)
     assert (scene.see("a", UP), scene.after(60), scene.machine.waiting) == (None, None, None)
+
+
+def test_a_demotion_has_patience() -> None:
+    """It waits, so that others that fail may be seen first; a promotion does not, nor does a retry."""
+    scene = Scene("a", restored=PROMOTE, patience=10, retries=1, backoff=1)
+    cause = because("a", scene.now)
+    assert scene.see("a", DOWN) is None
+    assert (scene.machine.waiting, scene.wait()) == (DEMOTE, 10.0)
+    assert scene.after(9) is None
+    assert scene.after(1) == Run(DEMOTE, cause, 1)
+    assert scene.finish(RunFailure.EXIT) is None
+    assert scene.wait() == 1.0
+    assert scene.after(1) == Run(DEMOTE, cause, 2)
+    assert scene.finish() is None
+    assert scene.see("a", UP) == Run(PROMOTE, because("a", scene.now), 1)
+
+
+def test_what_comes_back_in_time_is_not_demoted() -> None:
+    """That is what patience is for, too; and it begins anew with the next failure."""
+    scene = Scene("a", restored=PROMOTE, patience=10)
+    assert scene.see("a", DOWN) is None
+    assert scene.after(6) is None
+    assert scene.see("a", UP) is None
+    assert scene.after(6) is None
+    assert scene.see("a", DOWN) is None
+    assert scene.wait() == 10.0
+
+
+def test_cooldown_and_patience_run_together() -> None:
+    """The longer of them counts."""
+    scene = Scene("a", restored=DEMOTE, patience=10, cooldown=60)
+    assert scene.see("a", UP) == Run(PROMOTE, because("a", scene.now), 1)
+    scene.finish()
+    assert scene.see("a", DOWN) is None
+    assert scene.wait() == 60.0
 
 
 def test_there_is_a_cooldown_from_the_end_of_one_run_to_the_next() -> None:
