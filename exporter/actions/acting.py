@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from exporter.actions import running
@@ -35,6 +35,12 @@ logger = logging.getLogger(__name__)
 
 _LOOK = 0.25
 """Seconds between two looks at whether the store has been read, and the fleet is warm."""
+
+RUNS = 100
+"""Runs under way at once: what is due beyond them waits until one of them is over."""
+
+_STARTS = 4
+"""Runs started in a turn: starting a command holds the event loop for a millisecond."""
 
 
 class Memory(Protocol):
@@ -81,6 +87,7 @@ class Acting:
         self._brake = Braking(brake)
         self._actions: dict[str, Managed] = {}
         self._of_workers: list[Managed] = []
+        self._of_probe: dict[str, list[Managed]] = {}
         self._leaving: dict[asyncio.Task[None], str] = {}  # runs that are being ended, of which action
         self._states: dict[str, State] = {}  # as the store has them, or is about to
         self._probes: dict[str, ProbeChange] = {}  # the last of each
@@ -104,7 +111,11 @@ class Acting:
             if not self._has(managed):
                 self._let_go(managed)
         self._of_workers = [managed for managed in self._actions.values() if managed.action.workers]
-        named = {*probes, *(name for managed in self._actions.values() for name in managed.action.probes)}
+        self._of_probe = {}
+        for managed in self._actions.values():
+            for name in managed.action.probes:
+                self._of_probe.setdefault(name, []).append(managed)
+        named = {*probes, *self._of_probe}
         self._brake.configure(brake, named)
         self._probes = {name: change for name, change in self._probes.items() if name in named}
         self._wake.set()
@@ -114,7 +125,7 @@ class Acting:
         now = self._clock.now()
         self._probes[change.probe] = change
         self._brake.on_probe(change, now)
-        for managed in self._actions.values():
+        for managed in self._of_probe.get(change.probe, ()):
             managed.on_probe(change, now)
         self._wake.set()
 
@@ -191,9 +202,10 @@ class Acting:
         """Seconds until they are not held any more; None if they are not."""
         return None if self.hold is None else self._left(self.hold, self._clock.now())
 
-    def rows(self) -> list[ActionRow]:
-        """All actions, in the order of the configuration."""
-        return [managed.row() for managed in self._actions.values()]
+    def rows(self) -> Iterator[ActionRow]:
+        """All actions in the order of the configuration, each as it stands when its turn comes."""
+        for managed in list(self._actions.values()):
+            yield managed.row()
 
     # Getting ready
 
@@ -233,13 +245,17 @@ class Acting:
         now = self._clock.now()
         if (over := self._brake.turn(now)) is not None:
             self._released(over)
+        room = starts = min(self._room(), _STARTS)
         for name, managed in self._actions.items():
             # The run of one that was replaced may still be about to end: never two of the same name.
-            held = self.hold is not None or name in self._leaving.values()
+            held = self.hold is not None or room == 0 or name in self._leaving.values()
             run = managed.machine.advance(now, held=held)
             self._remember(managed)
             if run is not None:
+                room -= 1
                 managed.task = asyncio.create_task(self._run(managed, run), name=f"action {name}")
+        if room == 0 < starts:
+            self._wake.set()  # there may be more to start
 
     def _released(self, over: Hold) -> None:
         waiting = [managed for managed in self._actions.values() if managed.machine.waiting is not None]
@@ -270,6 +286,8 @@ class Acting:
             return _LOOK
         if self.hold is not None:
             return self._left(self.hold, now)
+        if self._room() == 0:
+            return None  # the end of a run wakes us
         leaving = self._leaving.values()
         times = [managed.machine.ready() for name, managed in self._actions.items() if name not in leaving]
         due = min((time for time in times if time is not None), default=None)
@@ -320,6 +338,10 @@ class Acting:
     def _gone(self, task: asyncio.Task[None]) -> None:
         del self._leaving[task]
         self._wake.set()
+
+    def _room(self) -> int:
+        """How many more runs may be under way."""
+        return max(0, RUNS - len(self._tasks()) - len(self._leaving))
 
     def _tasks(self) -> set[asyncio.Task[None]]:
         return {managed.task for managed in self._actions.values() if managed.task is not None}

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Iterable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from exporter.actions.acting import Acting
 from exporter.clock import rfc3339
 from exporter.core.acting import ActionRow, Cause, Outcome
 from exporter.core.brake import Hold
 
+_ROWS_A_TURN = 50
+
 
 def routes(acting: Acting) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/actions")
-    async def actions() -> dict[str, Any]:
+    @router.get("/actions", response_class=Response)
+    async def actions() -> Response:
         """All actions in the order of the configuration, their latest runs, newest first, and any hold."""
-        hold = acting.hold
-        return {
-            "held": None if hold is None else describe_hold(hold, acting.hold_left()),
-            "actions": [describe(row, held=hold is not None) for row in acting.rows()],
-            "runs": [
-                {"action": action, **describe_run(outcome)} for action, outcome in acting.journal.newest()
-            ],
-        }
+        hold, left = acting.hold, acting.hold_left()
+        held = None if hold is None else describe_hold(hold, left)
+        rows = await _list(describe(row, held=hold is not None) for row in acting.rows())
+        runs = await _list(
+            {"action": action, **describe_run(outcome)} for action, outcome in acting.journal.newest()
+        )
+        text = f'{{"held":{json.dumps(held)},"actions":{rows},"runs":{runs}}}'
+        return Response(text, media_type="application/json")
 
     return router
+
+
+async def _list(each: Iterable[dict[str, Any]]) -> str:
+    """As JSON, with turns of the event loop for others in between."""
+    parts: list[str] = []
+    for one in each:
+        parts.append(json.dumps(one))
+        if len(parts) % _ROWS_A_TURN == 0:
+            await asyncio.sleep(0)
+    return f"[{','.join(parts)}]"
 
 
 def describe(row: ActionRow, *, held: bool) -> dict[str, Any]:

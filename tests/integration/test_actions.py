@@ -311,7 +311,7 @@ async def test_a_restart_runs_nothing_twice_and_misses_nothing(scripts: Scripts,
 
     async with exporter(store_address, nginx) as acting:
         acting.on_probe(change("web", False))
-        await until(lambda: acting.rows()[0].wanted is Kind.DEMOTE)
+        await until(lambda: next(acting.rows()).wanted is Kind.DEMOTE)
         await asyncio.sleep(0.2)
     assert lines() == ["demote because of web"]
 
