@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -54,3 +55,35 @@ def test_cannot_be_written(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "probe.pid"
     with pytest.raises(UsageError, match=f"^pidfile {path} cannot be written: No such file or directory$"):
         PidFile(path)
+
+
+def test_removed_just_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opened the file of one that ends meanwhile takes the next one: a lost file keeps nobody out."""
+    path = tmp_path / "probe.pid"
+    first, lock = PidFile(path), fcntl.flock
+
+    def removed_first(file: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.remove()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    second = PidFile(path)
+    with pytest.raises(AlreadyRunning):
+        PidFile(path)
+    second.remove()
+
+
+def test_may_not_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in /run after privileges were dropped: it stays, and names no process any more."""
+    path = tmp_path / "probe.pid"
+    first = PidFile(path)
+    first.write()
+
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    first.remove()
+    assert path.read_text() == ""
+    PidFile(path).remove()
