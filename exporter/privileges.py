@@ -41,26 +41,33 @@ class Account:
         return cls(uid, gid, name)
 
     def become(self) -> None:
-        """Give up what the present user may. Groups first: afterwards we may not any more."""
+        """Give up what the present user may. Groups first: afterwards we may not any more.
+
+        Raises:
+            UsageError: this root may not, as in a container without CAP_SETUID.
+        """
         if os.geteuid() != 0:
             return
-        if self.name is not None:
-            os.initgroups(self.name, self.gid)
-        else:
-            os.setgroups([self.gid])
-        os.setgid(self.gid)
-        os.setuid(self.uid)
+        try:
+            if self.name is not None:
+                os.initgroups(self.name, self.gid)
+            else:
+                os.setgroups([self.gid])
+            os.setgid(self.gid)
+            os.setuid(self.uid)
+        except OSError as error:
+            raise UsageError(f"user and group cannot be changed: {error.strerror}") from None
 
 
 def _user(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
-    except KeyError:
+    except (KeyError, ValueError, OverflowError):
         raise UsageError(f"user {name} is not known to this system") from None
 
 
 def _group(name: str) -> int:
     try:
         return (grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)).gr_gid
-    except KeyError:
+    except (KeyError, ValueError, OverflowError):
         raise UsageError(f"group {name} is not known to this system") from None

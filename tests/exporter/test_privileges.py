@@ -31,6 +31,9 @@ def test_ourselves() -> None:
     [
         ("no-such-user", None, "user no-such-user is not known to this system"),
         ("4294967", None, "user 4294967 is not known to this system"),
+        ("9" * 30, None, f"user {'9' * 30} is not known to this system"),
+        ("no\0body", None, "user no\0body is not known to this system"),
+        (None, "9" * 30, f"group {'9' * 30} is not known to this system"),
         (None, "no-such-group", "group no-such-group is not known to this system"),
     ],
 )
@@ -66,3 +69,17 @@ def test_becoming(user: str | None) -> None:
     )
     uid = 65534 if user else 0
     assert done.stdout == f"({uid}, {uid}, {uid}) (1, 1, 1) False\n"
+
+
+@pytest.mark.parametrize("user", ["nobody", None])
+def test_a_root_that_may_not(user: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container without the capabilities: a sentence, and nothing goes on as root."""
+
+    def refused(*numbers: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "initgroups", refused)
+    monkeypatch.setattr(os, "setgroups", refused)
+    with pytest.raises(UsageError, match=r"^user and group cannot be changed: Operation not permitted$"):
+        Account(1, 1, user).become()
