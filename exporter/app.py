@@ -145,6 +145,7 @@ class Exporter:
             clock=clock,
             telemetry=self.telemetry,
             sinks=(log_change, self.acting.on_probe),
+            result_sinks=(self.acting.on_result,),
         )
         self.reloader = Reloader(
             settings.config_file, self._reconfigure, clock=clock, telemetry=self.telemetry

@@ -1,6 +1,7 @@
 """The shell around the actions: hears of changes, runs hooks, sees to it that a restart knows of them.
 
     on_probe(change)      a sink of the probes
+    on_result(probe, result)  the same, for what the brake has to know
     on_effect(effect)     a sink of the fleet
     restore(states)       what the store remembers, whenever it says so
     run()                 act, for ever; what is under way is ended when it is cancelled
@@ -28,7 +29,7 @@ from exporter.core.acting import ActionRow, Run, State
 from exporter.core.brake import Hold
 from exporter.core.effects import Changed, Effect
 from exporter.core.model import SECOND, Now, Row
-from exporter.core.probing import ProbeChange
+from exporter.core.probing import ProbeChange, Result
 from exporter.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Acting:
         """
         previous, self._actions = self._actions, {}
         for action in actions:
-            self._actions[action.name] = self._continued(action, previous)
+            self._actions[action.name] = self._continued(action, brake, previous)
         for managed in previous.values():
             if not self._has(managed):
                 self._let_go(managed)
@@ -124,10 +125,14 @@ class Acting:
         """Sink. A probe's target went up or down."""
         now = self._clock.now()
         self._probes[change.probe] = change
-        self._brake.on_probe(change, now)
         for managed in self._of_probe.get(change.probe, ()):
             managed.on_probe(change, now)
         self._wake.set()
+
+    def on_result(self, probe: str, result: Result) -> None:
+        """Sink. One run of a probe, for the brake."""
+        if self._brake.on_result(probe, result.success, self._clock.now()):
+            self._wake.set()
 
     def on_effect(self, effect: Effect) -> None:
         """Sink. A worker may have changed."""
@@ -147,8 +152,10 @@ class Acting:
             managed = self._actions.get(name)
             if managed is not None and not managed.action.dry_run:
                 managed.machine.restore(state)
-                if managed.machine.state is state:
+                if managed.machine.state is state and self._states[name] is not state:
+                    # What was learned without it is on its way to the store, and must not stay there.
                     self._states[name] = state
+                    self._store.remember(name, state)
         self._wake.set()
 
     # Acting
@@ -312,16 +319,16 @@ class Acting:
     def _has(self, managed: Managed) -> bool:
         return self._actions.get(managed.action.name) is managed
 
-    def _continued(self, action: Action, previous: Mapping[str, Managed]) -> Managed:
+    def _continued(self, action: Action, brake: BrakeRules, previous: Mapping[str, Managed]) -> Managed:
         managed, now = previous.get(action.name), self._clock.now()
         if managed is None or not managed.can_become(action):
-            managed, news = Managed(action), set(action.probes)
+            managed, news = Managed(action, brake), set(action.probes)
             state = self._states.get(action.name)
             if state is not None and not action.dry_run:
                 managed.machine.restore(state)
         else:
             depended = managed.action.probes
-            news = managed.become(action)
+            news = managed.become(action, brake)
             if managed.machine.settled and action.probes != depended:
                 managed.machine.settle(now)
         for name in news:

@@ -88,10 +88,15 @@ class Action:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrakeRules:
     """When too much fails at once to be true: then actions are held for `hold` seconds, and after it they
-    run, or are dropped, as `then` says. `share` of all probes, or of one worker group, within `window`."""
+    run, or are dropped, as `then` says. `share` of all probes, or of one worker group, within `window`.
+
+    Demotions wait for `patience` seconds, for what fails at the same time to be seen. A share of 1 is no
+    brake, and then nobody waits.
+    """
 
     share: float = 0.5
     at_least: int = 3
-    window: float = 30.0
+    window: float = 300.0
+    patience: float = 10.0
     hold: float = 300.0
     then: str = "run"

@@ -8,7 +8,6 @@ from collections.abc import Collection
 from exporter.actions.base import BrakeRules
 from exporter.core.brake import Brake, Hold, Limits
 from exporter.core.model import DOWN, SECOND, Now, Reason, Row, Transition
-from exporter.core.probing import ProbeChange
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +21,7 @@ class Braking:
         self._brake = Brake(_limits(rules))
         self.drops = rules.then == "drop"
         self._probes: set[str] = set()
+        self._failing: set[str] = set()
         self._fallen: dict[tuple[str, str], Now] | None = {}  # None once all workers have been seen
 
     def configure(self, rules: BrakeRules, probes: Collection[str]) -> None:
@@ -29,6 +29,7 @@ class Braking:
         self._brake.limits = _limits(rules)
         self.drops = rules.then == "drop"
         for name in self._probes.difference(probes):
+            self._failing.discard(name)
             self._brake.leave(ALL_PROBES, name)
         for name in set(probes) - self._probes:
             self._brake.stand(ALL_PROBES, name)
@@ -40,11 +41,21 @@ class Braking:
 
     # What happens
 
-    def on_probe(self, change: ProbeChange, now: Now) -> None:
-        if change.up:
-            self._brake.stand(ALL_PROBES, change.probe)
+    def on_result(self, probe: str, success: bool, now: Now) -> bool:
+        """One run of a probe; whether it is news.
+
+        Not only the one that makes its target down: what fails together is down one after the other, spread
+        over an interval, and the first would be acted upon before the last is known.
+        """
+        if success is (probe not in self._failing):
+            return False
+        if success:
+            self._failing.discard(probe)
+            self._brake.stand(ALL_PROBES, probe)
         else:
-            self._brake.fall(ALL_PROBES, change.probe, now)
+            self._failing.add(probe)
+            self._brake.fall(ALL_PROBES, probe, now)
+        return True
 
     def on_worker(self, change: Transition, now: Now) -> None:
         """Who ends on purpose has not failed."""

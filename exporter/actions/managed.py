@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 
 from exporter.actions import selection
-from exporter.actions.base import Action
+from exporter.actions.base import Action, BrakeRules
 from exporter.core.acting import (
     ActionRow,
     Cause,
@@ -27,9 +27,9 @@ from exporter.core.probing import ProbeChange
 class Managed:
     """`task` is its run, if one is under way. Counts are since the exporter started."""
 
-    def __init__(self, action: Action) -> None:
+    def __init__(self, action: Action, brake: BrakeRules) -> None:
         self.action = action
-        self.machine = Machine(_policy(action), map(_probe, action.probes))
+        self.machine = Machine(_policy(action, brake), map(_probe, action.probes))
         self.task: asyncio.Task[None] | None = None
         self._runs: Counter[Kind] = Counter()
         self._failures: Counter[tuple[Kind, RunFailure]] = Counter()
@@ -41,7 +41,7 @@ class Managed:
         """Whether what is known of it stays true: what a dry run did, and how other workers stand, is not."""
         return (self.action.dry_run, self.action.workers) == (action.dry_run, action.workers)
 
-    def become(self, action: Action) -> set[str]:
+    def become(self, action: Action, brake: BrakeRules) -> set[str]:
         """Go on as this one; returns the probes that it did not depend on before."""
         before, after = set(self.action.probes), set(action.probes)
         for gone in before - after:
@@ -49,7 +49,7 @@ class Managed:
         for new in after - before:
             self.machine.expect(_probe(new))
         self.action = action
-        self.machine.policy = _policy(action)
+        self.machine.policy = _policy(action, brake)
         return after - before
 
     # What happens
@@ -125,11 +125,13 @@ def _worker(worker_id: str) -> Subject:
     return Subject(SubjectKind.WORKER, worker_id)
 
 
-def _policy(action: Action) -> Policy:
+def _policy(action: Action, brake: BrakeRules) -> Policy:
     return Policy(
         kinds=frozenset(action.hooks),
         cooldown=round(action.cooldown * SECOND),
         retries=action.retries,
         backoff=round(action.backoff * SECOND),
+        # Without a brake there is nothing to wait for.
+        patience=round(brake.patience * SECOND) if brake.share < 1 else 0,
         run_on_start=action.run_on_start,
     )

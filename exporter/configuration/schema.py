@@ -126,7 +126,10 @@ class BrakeSection(Section):
         description="More than this part of all probes, or of a group of workers, has to fail; 1: never.",
     )
     at_least: int = Field(_default.at_least, ge=1, description="And so many of them at least.")
-    window: Period = Field(_default.window, description="Time within which they fail.")
+    window: Period = Field(_default.window, description="Time within which they began to fail.")
+    patience: Pause = Field(
+        _default.patience, description="Time a demotion waits, for what fails with it to be seen."
+    )
     hold: Pause = Field(_default.hold, description="Time for which actions are held then.")
     then: Literal["run", "drop"] = Field(
         "run", description="What is done after it with the actions that are still wanted."

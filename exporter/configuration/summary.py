@@ -84,6 +84,7 @@ def _rules(configuration: Configuration) -> Iterator[str]:
             f"actions are held for {shown(brake.hold)} when more than {brake.share:.0%} of all, and at least"
             f" {brake.at_least}, fail within {shown(brake.window)}; {then}"
         )
+        yield f"demotions wait for {shown(brake.patience)}"
     daemon = configuration.daemon
     if daemon != Daemon():
         said = [(field.name, getattr(daemon, field.name)) for field in fields(daemon)]

@@ -21,7 +21,10 @@ from exporter.telemetry import Telemetry
 logger = logging.getLogger(__name__)
 
 Sink = Callable[[ProbeChange], None]
-"""Somebody who wants to know. Must not block; what it raises is logged and stops none."""
+"""Somebody who wants to know of changes. Must not block; what it raises is logged and stops none."""
+
+ResultSink = Callable[[str, Result], None]
+"""The same for every single result, with the name of the probe."""
 
 RUN_DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds in seconds."""
@@ -56,12 +59,14 @@ class Probing:
         clock: Clock,
         telemetry: Telemetry,
         sinks: Sequence[Sink] = (),
+        result_sinks: Sequence[ResultSink] = (),
         varieties: Mapping[str, Variety] = VARIETIES,
         random: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
         self._telemetry = telemetry
         self._sinks = list(sinks)
+        self._result_sinks = result_sinks
         self._varieties = varieties
         self._schedule = Schedule(random)
         self._watched: dict[str, Watched] = {}
@@ -202,8 +207,9 @@ class Probing:
         if self._has(watched):
             self._durations[watched.probe.kind].observe(result.duration)
             change = watched.observe(result)
+            self._publish(self._result_sinks, watched.probe.name, result)
             if change is not None:
-                self._publish(change)
+                self._publish(self._sinks, change)
 
     async def _undisturbed_result(self, watched: Watched) -> Result:
         while True:
@@ -227,12 +233,12 @@ class Probing:
         watched.defect = False
         return result
 
-    def _publish(self, change: ProbeChange) -> None:
-        for sink in self._sinks:
+    def _publish(self, sinks: Sequence[Callable[..., None]], *news: object) -> None:
+        for sink in sinks:
             try:
-                sink(change)
+                sink(*news)
             except Exception:
-                logger.exception("a sink failed on %r", change)
+                logger.exception("a sink failed on %r", news)
 
     def _let_go(self, gone: Iterable[Watched]) -> None:
         leaving = set(gone)

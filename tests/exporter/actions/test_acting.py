@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,8 +93,14 @@ class Stage:
 
     async def probe(self, *names: str, up: bool) -> None:
         for name in names:
-            self.acting.on_probe(change(name, up))
+            self.tell(name, up=up)
         await settle()
+
+    def tell(self, name: str, *, up: bool) -> None:
+        """As the probes do: every result, then what it changes."""
+        told = change(name, up)
+        self.acting.on_result(name, told.result)
+        self.acting.on_probe(told)
 
     async def happen(self, *events: Event) -> None:
         self.workers.happen(*events)
@@ -398,7 +405,7 @@ async def test_a_look_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture
 
 
 MANY = [toy(f"action-{name}", name) for name in "abcdef"]
-PULLED = BrakeRules(share=0.5, at_least=3, window=30.0, hold=300.0)
+PULLED = BrakeRules(share=0.5, at_least=3, window=30.0, patience=0.0, hold=300.0)
 
 
 async def test_a_mass_failure_holds_all_actions(caplog: pytest.LogCaptureFixture) -> None:
@@ -406,7 +413,7 @@ async def test_a_mass_failure_holds_all_actions(caplog: pytest.LogCaptureFixture
     async with Stage(*MANY, brake=PULLED) as stage:
         await stage.probe(*"abcdef", up=True)
         for name in "abcd":
-            stage.acting.on_probe(change(name, False))
+            stage.tell(name, up=False)
         await settle()
         assert (stage.toys.runs, stage.held, stage.acting.hold_left()) == ([], 1.0, 300.0)
         await stage.clock.jump(200.0)
@@ -422,13 +429,51 @@ async def test_a_mass_failure_holds_all_actions(caplog: pytest.LogCaptureFixture
     ]
 
 
+async def test_a_demotion_waits_for_what_else_fails() -> None:
+    """The first of many is not acted upon before the others are seen, nor when it comes back in time."""
+    rules = BrakeRules(share=0.5, at_least=3, window=300.0, patience=10.0, hold=300.0)
+    async with Stage(*MANY, brake=rules) as stage:
+        await stage.probe(*"abcdef", up=True)
+        await stage.probe("a", up=False)
+        await stage.clock.jump(9.0)
+        await stage.probe("a", up=True)
+        await stage.clock.jump(60.0)
+        await stage.probe("a", up=False)
+        await stage.clock.jump(9.0)
+        await stage.probe("b", "c", "d", up=False)
+        await stage.clock.jump(60.0)
+        assert (stage.toys.runs, stage.held) == ([], 1.0)
+
+
+async def test_runs_that_fail_count_before_their_probes_are_down() -> None:
+    """With a threshold of three what fails together is down minutes later, one after the other."""
+    async with Stage(*MANY, brake=replace(PULLED, window=300.0)) as stage:
+        await stage.probe(*"abcdef", up=True)
+        for name in "abcd":
+            stage.acting.on_result(name, change(name, False).result)
+        await stage.probe("a", up=False)
+        assert (stage.toys.runs, stage.held) == ([], 1.0)
+
+
+async def test_what_goes_on_failing_pulls_the_brake_once() -> None:
+    """Each further run that fails is no news; after the hold the actions run."""
+    async with Stage(*MANY, brake=PULLED) as stage:
+        await stage.probe(*"abcdef", up=True)
+        for _ in range(3):
+            await stage.probe(*"abcd", up=False)
+        await stage.clock.jump(301.0)
+        await stage.probe(*"abcd", up=False)
+        assert stage.held == 0.0
+        assert len(stage.toys.runs) == 4
+
+
 async def test_what_was_held_can_be_dropped(caplog: pytest.LogCaptureFixture) -> None:
     """Then health that returns has nothing to undo, and the next failure is a new one."""
-    rules = BrakeRules(share=0.5, at_least=3, window=30.0, hold=300.0, then="drop")
+    rules = BrakeRules(share=0.5, at_least=3, window=30.0, patience=0.0, hold=300.0, then="drop")
     async with Stage(*MANY, brake=rules) as stage:
         await stage.probe(*"abcdef", up=True)
         for name in "abcd":
-            stage.acting.on_probe(change(name, False))
+            stage.tell(name, up=False)
         await stage.clock.jump(301.0)
         await stage.probe(*"abcd", up=True)
         await stage.clock.jump(100.0)
@@ -499,7 +544,9 @@ async def test_without_actions_nothing_is_held() -> None:
 
 async def one_pass(stage: Stage, **probes: bool) -> None:
     for name, up in probes.items():
-        stage.acting.on_probe(change(name, up, first=True))
+        told = change(name, up, first=True)
+        stage.acting.on_result(name, told.result)
+        stage.acting.on_probe(told)
     passing = asyncio.create_task(stage.acting.settle())
     for _ in range(100):
         if passing.done():

@@ -42,8 +42,13 @@ class Shown:
         self._app = app
 
     async def see(self, name: str, *, up: bool) -> None:
-        self.acting.on_probe(change(name, up))
+        self.tell(name, up=up)
         await settle()
+
+    def tell(self, name: str, *, up: bool) -> None:
+        told = change(name, up)
+        self.acting.on_result(name, told.result)
+        self.acting.on_probe(told)
 
     async def get(self) -> dict[str, object]:
         async with client(self._app) as http:
@@ -144,11 +149,11 @@ async def test_shows_a_run_that_failed_and_what_waits_after_it(shown: Shown) -> 
 
 async def test_shows_who_holds_the_actions() -> None:
     """And which of them would have run."""
-    shown = Shown(BrakeRules(share=0.5, at_least=2, window=30.0, hold=300.0))
+    shown = Shown(BrakeRules(share=0.5, at_least=2, window=30.0, patience=0.0, hold=300.0))
     running = asyncio.create_task(shown.acting.run())
     await shown.see("web", up=True)
     await shown.see("db", up=True)
-    shown.acting.on_probe(change("web", False))
+    shown.tell("web", up=False)
     await shown.see("db", up=False)
     await shown.clock.jump(100.0)
     answer = await shown.get()

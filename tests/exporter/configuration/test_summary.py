@@ -30,6 +30,7 @@ hook    PUT https://hooks.example.org  -                                 30s    
 
 probes in flight at most: 20
 actions are held for 10m when more than 30% of all, and at least 5, fail within 1m; then they are dropped
+demotions wait for 10s
 """
     )
 

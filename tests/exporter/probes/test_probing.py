@@ -29,12 +29,14 @@ class Rig:
         self.toys = Toys(self.clock)
         self.telemetry = Telemetry(CollectorRegistry())
         self.changes: list[ProbeChange] = []
+        self.results: list[tuple[str, bool]] = []
         self.probing = Probing(
             probes,
             concurrency=concurrency,
             clock=self.clock,
             telemetry=self.telemetry,
             sinks=[self.changes.append],
+            result_sinks=[lambda name, result: self.results.append((name, result.success))],
             varieties=self.toys.varieties,
             random=chance,
         )
@@ -171,6 +173,15 @@ async def test_a_defect_is_a_failure_and_logged_once(caplog: pytest.LogCaptureFi
         rig.toys.fails = {1: ValueError("again")}
         await rig.clock.jump(10.0)
     assert len(caplog.records) == 2
+
+
+async def test_every_result_is_told() -> None:
+    """Also those that change nothing, and before the change that one makes."""
+    rig = Rig(toy("a"))
+    async with rig.running():
+        await rig.clock.jump(25.0)
+    assert len(rig.results) == rig.row("a").runs > len(rig.changes) == 1
+    assert set(rig.results) == {("a", True)}
 
 
 async def test_a_sink_that_fails_keeps_nothing_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
