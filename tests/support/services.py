@@ -71,7 +71,7 @@ class Service:
 class Ledger:
     """A command for hooks, and what its runs wrote down: a line each, by default why it was run."""
 
-    WHY = "$HEARTBEAT_ACTION $HEARTBEAT_KIND $HEARTBEAT_CAUSE $HEARTBEAT_REASON"
+    WHY = "$HEARTBEAT_ACTION $HEARTBEAT_KIND $HEARTBEAT_CAUSE"
 
     def __init__(self, directory: Path, line: str = WHY) -> None:
         self.path = directory / "ledger"
