@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,11 +28,13 @@ from exporter.clock import SystemClock
 from exporter.configuration.model import Configuration
 from exporter.configuration.summary import table
 from exporter.core.probing import ProbeRow
-from exporter.errors import UsageError
+from exporter.errors import StoreInUse, StoreUnusable, UsageError
 from exporter.pidfile import PidFile
 from exporter.privileges import Account
 from exporter.probes.probing import Probing
 from exporter.settings import Settings
+from exporter.store.base import LeaseHeld, StoreError
+from exporter.store.lease import Lease
 from exporter.store.sqlite import SQLiteStore
 from exporter.telemetry import Telemetry
 
@@ -69,11 +72,12 @@ def act_once(settings: Settings, configuration: Configuration, state: Path) -> N
         UsageError: user or group cannot be had, or a file cannot be written.
         AlreadyRunning: another process has the pidfile.
         StoreInUse, StoreUnusable: likewise of the state.
+        SystemExit: a signal ended it; so are the commands that were under way.
     """
     with ExitStack() as held:
         _prepare(settings, configuration, state, held)
         exporter = _exporter(settings, configuration, state)
-        asyncio.run(exporter.pass_once())
+        asyncio.run(_unless_told(exporter))
 
 
 def stay(settings: Settings, configuration: Configuration, state: Path) -> None:
@@ -92,7 +96,8 @@ def stay(settings: Settings, configuration: Configuration, state: Path) -> None:
             files_preserve=[file for file in (kept.pidfile, exporter_log) if file is not None],
             stdout=exporter_log,
             stderr=exporter_log,
-            signal_map={},
+            # Until the loop hears it: a file that was just read need not be read again.
+            signal_map={signal.SIGHUP: None},
         ):
             kept.say_who()
             asyncio.run(_until_told(_exporter(settings, configuration, state)))
@@ -130,6 +135,7 @@ def _prepare(settings: Settings, configuration: Configuration, state: Path, held
     _make_directory(state.parent, account)
     if account is not None:
         account.become()
+    asyncio.run(_try_out(SQLiteStore(state)))
     return _Kept(log, pidfile)
 
 
@@ -152,8 +158,43 @@ def _make_directory(path: Path, account: Account | None) -> None:
         raise UsageError(f"{path} cannot be made: {error.strerror}; --state names a file") from None
 
 
+async def _try_out(store: SQLiteStore) -> None:
+    """Once we are in the background nobody hears that the state cannot be had."""
+    try:
+        await store.open()
+        await Lease(store, SystemClock()).take(asyncio.Event())
+        await store.release()
+    except LeaseHeld as held:
+        raise StoreInUse(str(held)) from None
+    except StoreError as error:
+        if error.permanent:  # else it may be over by then
+            raise StoreUnusable(str(error)) from None
+    finally:
+        await store.close()
+
+
 def _exporter(settings: Settings, configuration: Configuration, state: Path) -> Exporter:
     return Exporter(settings, configuration, SystemClock(), SQLiteStore(state))
+
+
+async def _unless_told(exporter: Exporter) -> None:
+    """One pass; or less, for commands have process groups of their own, and would go on without us."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    told: list[int] = []
+
+    def end(number: int) -> None:
+        told.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
+    try:
+        await exporter.pass_once()
+    except asyncio.CancelledError:
+        if told:
+            sys.exit(128 + told[0])
+        raise
 
 
 async def _until_told(exporter: Exporter) -> None:

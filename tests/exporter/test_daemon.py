@@ -14,10 +14,12 @@ from exporter.configuration.model import Configuration
 from exporter.configuration.model import Daemon as Wanted
 from exporter.core.model import Wall
 from exporter.core.probing import Failure, History, ProbeRow, Result
-from exporter.errors import AlreadyRunning, UsageError
+from exporter.errors import AlreadyRunning, StoreInUse, StoreUnusable, UsageError
 from exporter.pidfile import PidFile
 from exporter.privileges import Account
 from exporter.settings import Settings
+from exporter.store.base import this_process
+from exporter.store.lockfile import LockFile
 
 AT = Wall(1_700_000_000.5)
 
@@ -100,7 +102,8 @@ class Files:
         settings = Settings(_env_file=None)
         given = {"pidfile": self.pidfile, "logfile": self.logfile, **wanted}
         configuration = Configuration(daemon=Wanted(**given))  # type: ignore[arg-type]
-        daemon.act_once(settings, configuration, self.state)
+        run = daemon.stay if configuration.daemon.daemonize else daemon.act_once
+        run(settings, configuration, self.state)
 
     def look(self) -> list[str]:
         return sorted(str(path.relative_to(self.directory)) for path in self.directory.rglob("*"))
@@ -150,6 +153,28 @@ def test_a_state_that_cannot_be_kept(files: Files) -> None:
     with pytest.raises(UsageError) as refused:
         files.run()
     assert str(refused.value) == f"{files.state.parent} cannot be made: File exists; --state names a file"
+
+
+@pytest.mark.parametrize("daemonize", [False, True])
+def test_a_state_that_is_no_database(files: Files, daemonize: bool) -> None:
+    """Is told before anything is probed, and before the terminal is let go; the pidfile is taken back."""
+    files.state.mkdir(parents=True)
+    with pytest.raises(StoreUnusable, match=f"^SQLite file {files.state} cannot be opened or claimed: "):
+        files.run(daemonize=daemonize)
+    assert not files.pidfile.exists()
+
+
+@pytest.mark.parametrize("daemonize", [False, True])
+def test_a_state_that_another_has(files: Files, daemonize: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one without a pidfile, or with another; it waits a moment for the first to end."""
+    monkeypatch.setattr("exporter.store.lease.LEASE_SECONDS", 0)
+    files.state.parent.mkdir()
+    lock = LockFile(files.state.with_name("probe.db.lock"), this_process())
+    assert lock.acquire() is None
+    with pytest.raises(StoreInUse, match=f"is in use by another exporter \\(pid {os.getpid()} on "):
+        files.run(daemonize=daemonize)
+    lock.release()
+    assert not files.pidfile.exists()
 
 
 def test_two_passes_at_once(files: Files) -> None:
