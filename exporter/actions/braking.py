@@ -22,6 +22,7 @@ class Braking:
         self.drops = rules.then == "drop"
         self._probes: set[str] = set()
         self._failing: set[str] = set()
+        self._scopes: dict[str, str] = {}  # of each worker that is known
         self._fallen: dict[tuple[str, str], Now] | None = {}  # None once all workers have been seen
 
     def configure(self, rules: BrakeRules, probes: Collection[str]) -> None:
@@ -60,6 +61,7 @@ class Braking:
     def on_worker(self, change: Transition, now: Now) -> None:
         """Who ends on purpose has not failed."""
         scope, worker_id = _scope(change.group), change.worker_id
+        self._move(worker_id, None if change.after is None else scope)
         down = change.after in DOWN
         if down and change.reason is not Reason.SHUTDOWN:
             if change.before not in DOWN:
@@ -74,14 +76,26 @@ class Braking:
 
     def see(self, row: Row) -> None:
         """One of all workers, before `seen`."""
+        scope, worker_id = _scope(row.facts.group), row.facts.worker_id
+        self._move(worker_id, scope)
         if row.status not in DOWN:
-            self._brake.stand(_scope(row.facts.group), row.facts.worker_id)
+            self._brake.stand(scope, worker_id)
 
     def seen(self) -> None:
         """These were all."""
         fallen, self._fallen = self._fallen or {}, None
         for (scope, worker_id), at in fallen.items():
             self._brake.fall(scope, worker_id, at)
+
+    def _move(self, worker_id: str, scope: str | None) -> None:
+        """It may have been in another group, which then is without it."""
+        before = self._scopes.pop(worker_id, None)
+        if scope is not None:
+            self._scopes[worker_id] = scope
+        if before is not None and before != scope:
+            self._brake.leave(before, worker_id)
+            if self._fallen is not None:
+                self._fallen.pop((before, worker_id), None)
 
     def _fall(self, scope: str, worker_id: str, now: Now) -> None:
         if self._fallen is None:
