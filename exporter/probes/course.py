@@ -105,6 +105,7 @@ async def conduct(timeout: float, steps: Callable[[Course], Awaitable[None]]) ->
         ended = True
     except ProbeFailed as error:
         failed = error
+        _forget_frames(error)
         ended = True
     except TimeoutError:
         failed = course.verdict or course.timed_out()
@@ -112,6 +113,18 @@ async def conduct(timeout: float, steps: Callable[[Course], Awaitable[None]]) ->
         # A defect, or what a library makes of a server stranger than all we have met: as often as it runs.
         logger.debug("a probe met something unforeseen", exc_info=True)
         failed = ProbeFailed(Failure.OTHER, f"{type(error).__name__}: {error}")
+        _forget_frames(error)
     finally:
         course.hang_up(politely=ended)
     return course.result(failed)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of the frames that an exception went through, and of what those hold.
+
+    The frame that keeps an exception is one of them, so all of a failed run would be a cycle. The collector
+    that finds those looks at old objects never (exporter/server.py): it would be a leak.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

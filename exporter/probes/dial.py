@@ -63,7 +63,8 @@ async def _connect(
 ) -> asyncio.Transport:
     """Try one address after the other, each for its share of the time that is left."""
     loop = asyncio.get_running_loop()
-    failures: list[tuple[str, OSError]] = []
+    refused = False
+    failures: list[str] = []  # words and no exceptions: those would keep this frame, and it them
     for number, address in enumerate(addresses):
         remaining = len(addresses) - number
         share = None if remaining == 1 else course.left() / remaining
@@ -74,13 +75,12 @@ async def _connect(
                 async with asyncio.timeout(share):
                     transport, _ = await loop.create_connection(lambda: protocol, address, port)
         except OSError as error:
-            failures.append((joined(address, port), error))
+            refused = refused or isinstance(error, ConnectionRefusedError)
+            failures.append(f"{joined(address, port)}: {_in_words(error)}")
         else:
             course.opened(transport)
             return transport
-    refused = any(isinstance(error, ConnectionRefusedError) for _, error in failures)
-    detail = "; ".join(f"{where}: {_in_words(error)}" for where, error in failures)
-    raise ProbeFailed(Failure.REFUSED if refused else Failure.CONNECT, detail)
+    raise ProbeFailed(Failure.REFUSED if refused else Failure.CONNECT, "; ".join(failures))
 
 
 def _in_words(error: OSError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from exporter.core.probing import Failure, Phase, Result
 from exporter.probes import dial
+from exporter.probes.base import ProbeFailed
+from exporter.probes.course import Course
 from exporter.probes.varieties import VARIETIES
 from tests.support.authority import Authority, Issued
 from tests.support.processes import free_port
@@ -597,6 +600,36 @@ async def test_cancelled(kind: str, secure: bool, authority: Authority, issued: 
             with pytest.raises(asyncio.CancelledError):
                 await run
         await server.left()
+
+
+@pytest.mark.parametrize(
+    ("kind", "script"),
+    [
+        ("http", None),
+        ("http", answering(b"what?\n")),
+        ("http", answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhe")),
+        ("https", saying(b"hello\n")),
+        ("websocket", answering(http("200 OK"))),
+    ],
+)
+async def test_failures_leave_no_garbage(kind: str, script: Script | None) -> None:
+    """A failed run needs no garbage collector, which never looks at what has become old."""
+    async with target(script or silent) as server:
+        port = free_port() if script is None else server.port
+        await probe(kind, host="127.0.0.1", port=port)  # what is made once for all
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            assert not (await probe(kind, host="127.0.0.1", port=port)).success
+            await server.left()
+            gc.collect()
+            left = [each for each in gc.garbage if isinstance(each, Course | ProbeFailed)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert left == []
 
 
 # TCP

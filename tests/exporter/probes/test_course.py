@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -79,3 +81,24 @@ async def test_the_unforeseen(caplog: pytest.LogCaptureFixture) -> None:
     assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [
         (logging.DEBUG, True)
     ]
+
+
+@pytest.mark.parametrize("error", [ProbeFailed(Failure.DNS, "no such name"), LookupError("odd")])
+async def test_a_failed_run_is_no_cycle(error: Exception) -> None:
+    """What a failed run held is free at once, without the garbage collector, and so is what is behind the
+    exception that ended it."""
+    runs: list[weakref.ref[Course]] = []
+
+    async def steps(course: Course) -> None:
+        runs.append(weakref.ref(course))
+        try:
+            raise KeyError("behind it")
+        except KeyError as cause:
+            raise error from cause
+
+    gc.disable()
+    try:
+        await conduct(1.0, steps)
+        assert [run() for run in runs] == [None]
+    finally:
+        gc.enable()
