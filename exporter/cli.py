@@ -113,6 +113,10 @@ def probe(
     settings = load(Settings, config_file=config_file)
     if settings.config_file is None:
         raise typer.BadParameter("which file?", param_hint="-c")
+    if as_json and not once:
+        raise typer.BadParameter("only with --once, which runs no action", param_hint="--json")
+    if daemonize and once:
+        raise typer.BadParameter("not with --once, which makes one pass", param_hint="-d")
     configuration = load_configuration(settings.config_file)
     if once:
         rows = daemon.look(configuration)

@@ -44,7 +44,13 @@ logger = logging.getLogger(__name__)
 
 
 def look(configuration: Configuration) -> list[ProbeRow]:
-    """Probe everything once; nothing is remembered and no action runs."""
+    """Probe everything once; nothing is remembered and no action runs.
+
+    Raises:
+        UsageError: user or group cannot be had. Who could not become them anyway looks as who they are.
+    """
+    if os.geteuid() == 0 and (account := _account(configuration)) is not None:
+        account.become()
 
     async def once() -> list[ProbeRow]:
         probing = Probing(
@@ -122,7 +128,7 @@ class _Kept:
 def _prepare(settings: Settings, configuration: Configuration, state: Path, held: ExitStack) -> _Kept:
     """Files first, as whoever started us may write where the user that we become may not."""
     wanted = configuration.daemon
-    account = Account.of(wanted.user, wanted.group)
+    account = _account(configuration)
     pidfile = None
     if wanted.pidfile is not None:
         pidfile = PidFile(wanted.pidfile)
@@ -137,6 +143,10 @@ def _prepare(settings: Settings, configuration: Configuration, state: Path, held
         account.become()
     asyncio.run(_try_out(SQLiteStore(state)))
     return _Kept(log, pidfile)
+
+
+def _account(configuration: Configuration) -> Account | None:
+    return Account.of(configuration.daemon.user, configuration.daemon.group)
 
 
 def _appended(path: Path) -> TextIO:

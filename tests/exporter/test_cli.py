@@ -319,6 +319,16 @@ def test_probe_once_only_shows(
     assert done == []
 
 
+@pytest.mark.parametrize("flags", [("--json",), ("--json", "-d"), ("--once", "-d")])
+def test_probe_with_flags_that_do_not_go_together(
+    flags: tuple[str, ...], run: Run, done: list[Done], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks to be shown something must not have actions run instead; exit code 2."""
+    monkeypatch.setattr(daemon, "look", lambda configuration: pytest.fail("looked"))
+    assert run("probe", "-c", str(file), *flags) == 2
+    assert done == []
+
+
 def test_probe_without_a_file(run: Run, done: list[Done], capsys: pytest.CaptureFixture[str]) -> None:
     """Is a mistake on the command line; exit code 2."""
     assert run("probe") == 2

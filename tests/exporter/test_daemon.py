@@ -61,6 +61,16 @@ def test_looking_at_nothing() -> None:
     assert daemon.look(Configuration()) == []
 
 
+@pytest.mark.parametrize(("uid", "became"), [(0, [os.getuid()]), (1000, [])])
+def test_looking_as_the_user(uid: int, became: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root drops its privileges for a look as well; others may look though they cannot become the user."""
+    found: list[int] = []
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(Account, "become", lambda account: found.append(account.uid))
+    daemon.look(Configuration(daemon=Wanted(user=str(os.getuid()))))
+    assert found == became
+
+
 # Where the state is kept
 
 
