@@ -75,7 +75,10 @@ class CommandOptions(Options):
 
 async def run(options: CommandOptions, variables: Mapping[str, str], timeout: float) -> Ran:
     """Run the command once, with `variables` added to the environment. See `base.RunHook`."""
-    reading, writing = os.pipe()
+    try:
+        reading, writing = os.pipe()
+    except OSError as error:
+        return Ran(RunFailure.START, f"{options.command[0]}: {error.strerror or error}")
     output = _Output(reading)
     try:
         try:

@@ -92,13 +92,15 @@ async def run(options: WebhookOptions, variables: Mapping[str, str], timeout: fl
             said = await _said(answer.content)
             if 200 <= answer.status < 300:
                 return Ran(output=said)
-            return Ran(RunFailure.EXIT, f"answered {answer.status} {answer.reason or ''}".rstrip(), said)
+            # It may have what is no text, which no log file takes.
+            reason = (answer.reason or "").encode(errors="replace").decode()
+            return Ran(RunFailure.EXIT, f"answered {answer.status} {reason}".rstrip(), said)
     except TimeoutError:
         return Ran(RunFailure.TIMEOUT, f"no answer within {timeout:g} s")
     except aiohttp.ClientSSLError as error:
         return Ran(RunFailure.START, f"TLS with {error.host}:{error.port} failed: {_certificate(error)}")
     except aiohttp.ClientConnectorError as error:
-        why = error.os_error.strerror or str(error.os_error)
+        why = error.os_error.strerror or str(error.os_error) or type(error.os_error).__name__
         return Ran(RunFailure.START, f"cannot reach {error.host}:{error.port}: {why}")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # The name only: the text of some of these repeats the URL.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from exporter.actions.base import Ran
 from exporter.actions.command import CommandOptions, run
 from exporter.core.acting import RunFailure
 
@@ -106,3 +109,14 @@ async def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
     assert (ran.failure, ran.detail) == (RunFailure.START, f"{script}: Exec format error")
     ran = await run(CommandOptions(command="true"), {"HEARTBEAT_DETAIL": "x" * 3_000_000}, 10.0)  # type: ignore[arg-type]
     assert (ran.failure, ran.detail) == (RunFailure.START, "true: Argument list too long")
+
+
+async def test_who_may_open_no_more_files_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed run like any other, and no defect."""
+
+    def full() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("exporter.actions.command.os.pipe", full)
+    ran = await run(CommandOptions(command="true"), {}, 10.0)  # type: ignore[arg-type]
+    assert ran == Ran(RunFailure.START, "true: Too many open files")

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from exporter.actions.base import OUTPUT_KEPT, VARIABLES
+from exporter.actions.base import OUTPUT_KEPT, VARIABLES, Ran
 from exporter.actions.webhook import WebhookOptions, run
 from exporter.core.acting import RunFailure
 from tests.support.processes import free_port
@@ -186,6 +186,33 @@ async def test_what_is_no_http_is_a_failure() -> None:
     assert ran.failure is RunFailure.EXIT
     assert ran.detail.startswith("no proper answer: ")
     assert "secret" not in ran.detail
+
+
+async def test_a_handshake_that_is_broken_off_has_a_reason_too() -> None:
+    """The system has no words for it, so it is called by its name."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        ran = await run(options(url=f"https://127.0.0.1:{port}/"), TOLD, 5.0)
+    assert (ran.failure, ran.detail.partition(": ")[2] != "") == (RunFailure.START, True)
+
+
+async def test_a_reason_that_is_no_text_can_be_logged() -> None:
+    """A log file takes nothing but text."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 caf\xe9\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        ran = await run(options(url=f"http://127.0.0.1:{port}/"), TOLD, 5.0)
+    assert ran == Ran(RunFailure.EXIT, "answered 500 caf?")
 
 
 @pytest.mark.parametrize(
