@@ -63,16 +63,16 @@ async def run(options: WebSocketOptions, timeout: float) -> Result:
 
 
 async def _shake_hands(course: Course, options: WebSocketOptions) -> None:
-    headers = options.request_headers()
-    agent = headers.pop("User-Agent")
     wire = ClientProtocol(
         parse_uri(options.address),
         subprotocols=None if options.subprotocol is None else [Subprotocol(options.subprotocol)],
         max_size=_MOST,
     )
     request = wire.connect()
-    request.headers["User-Agent"] = agent
-    request.headers.update(headers)
+    for name, value in options.request_headers().items():
+        if name in request.headers:  # setting a header adds one, and nobody answers to two hosts
+            del request.headers[name]
+        request.headers[name] = value
     reader = asyncio.StreamReader()
     transport = await dial(course, options.line(options.address), asyncio.StreamReaderProtocol(reader))
     course.enter(Phase.PROCESSING)
@@ -88,7 +88,8 @@ async def _shake_hands(course: Course, options: WebSocketOptions) -> None:
         raise ProbeFailed(Failure.PROTOCOL, f"the server did not choose subprotocol {options.subprotocol}")
     course.enter(Phase.TRANSFER)
     if options.expect.close is None:
-        wire.send_close(CloseCode.NORMAL_CLOSURE)
+        if wire.state is State.OPEN:  # the server may have been first
+            wire.send_close(CloseCode.NORMAL_CLOSURE)
         transport.write(b"".join(wire.data_to_send()))
         return
     while wire.close_rcvd is None and not reader.at_eof():

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.utils import accept_key
 
 from exporter.core.probing import Failure, Phase, Result
 from exporter.probes import dial
@@ -414,6 +415,22 @@ async def test_secrets_stay_at_home(tmp_path: Path) -> None:
     assert "sesame" not in there[0]
 
 
+async def test_a_host_is_for_one_server() -> None:
+    """A Host header goes with a redirect on the same server, and not to another one."""
+    here: list[str] = []
+    there: list[str] = []
+    async with target(routing({"/": OK}, there)) as other:
+        to_the_other = http("302 Found", f"Location: http://127.0.0.1:{other.port}/")
+        paths = {"/": http("302 Found", "Location: /next"), "/next": to_the_other}
+        async with target(routing(paths, here)) as server:
+            result = await probe("http", host="127.0.0.1", port=server.port, headers={"host": "shop.example"})
+    assert result.success
+    assert ["host: shop.example" in head.splitlines() for head in here] == [True, True]
+    assert [line for line in there[0].splitlines() if line.lower().startswith("host:")] == [
+        f"Host: 127.0.0.1:{other.port}"
+    ]
+
+
 # HTTPS
 
 
@@ -743,6 +760,37 @@ async def test_websocket(authority: Authority, issued: Issued) -> None:
                 await asyncio.sleep(0.01)
         assert ended.pop() == 1000
     assert agents[0].startswith("heartbeat-exporter/")
+
+
+async def test_headers_of_a_handshake() -> None:
+    """Headers that are configured take the place of the probe's own."""
+    heard: list[str] = []
+    async with target(routing({"/": http("403 Forbidden")}, heard)) as server:
+        headers = {"host": "chat.example", "user-agent": "me"}
+        await probe("websocket", host="127.0.0.1", port=server.port, headers=headers)
+    lines = heard[0].splitlines()
+    assert sorted(line for line in lines if line.lower().startswith(("host:", "user-agent:"))) == [
+        "host: chat.example",
+        "user-agent: me",
+    ]
+
+
+@pytest.mark.parametrize("words", [b"\x88\x02\x03\xf0", b"\xff\xff"], ids=["close", "nonsense"])
+async def test_a_server_that_is_quick_to_end_it(words: bytes) -> None:
+    """A handshake is a success, also when a close frame or nonsense comes with it in one piece."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(line.split()[1] for line in head.splitlines() if line.startswith("Sec-WebSocket-Key"))
+        answer = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+        answer += [f"Sec-WebSocket-Accept: {accept_key(key)}", "", ""]
+        writer.write("\r\n".join(answer).encode() + words)
+        await writer.drain()
+
+    async with target(script) as server:
+        result = await probe("websocket", host="127.0.0.1", port=server.port)
+        await server.left()
+    assert why(result) == (None, "")
 
 
 async def test_subprotocol() -> None:
