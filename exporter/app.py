@@ -61,7 +61,15 @@ def create_app(
         UsageError: a setting is, in a way that only its use shows.
     """
     configuration = Configuration() if settings.config_file is None else load(settings.config_file)
-    exporter = Exporter(settings, configuration, clock or SystemClock(), store or make_store(settings))
+    unheeded = configuration.daemon.said()
+    if unheeded:
+        logger.warning(
+            "[general] %s of %s: heeded by heartbeat-exporter probe only",
+            *(", ".join(unheeded), settings.config_file),
+        )
+    exporter = Exporter(
+        settings, configuration, clock or SystemClock(), store or make_store(settings), workers=workers
+    )
     app = Application(
         exporter.heartbeats,
         title="heartbeat-exporter",
@@ -112,9 +120,20 @@ def make_store(settings: Settings) -> Store:
 
 
 class Exporter:
-    """The parts of one exporter and the order in which they come and go."""
+    """The parts of one exporter and the order in which they come and go.
 
-    def __init__(self, settings: Settings, configuration: Configuration, clock: Clock, store: Store) -> None:
+    Without `workers`, those that the store has are left to whoever takes heartbeats next.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        clock: Clock,
+        store: Store,
+        *,
+        workers: bool = True,
+    ) -> None:
         self.telemetry = Telemetry(CollectorRegistry())
         self.fleet = Fleet(settings.rules())
         self.monitor = Monitor(self.fleet, clock, self.telemetry, loading=lambda: self.loading)
@@ -123,7 +142,7 @@ class Exporter:
         self.journal = Journal(
             self.fleet,
             store,
-            restore=self._restore,
+            restore=self._restore if workers else lambda records: None,
             restore_actions=self._restore_actions,
             lost=lambda held: _end(StoreInUse(str(held))),
             clock=clock,

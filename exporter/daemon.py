@@ -184,7 +184,7 @@ async def _try_out(store: SQLiteStore) -> None:
 
 
 def _exporter(settings: Settings, configuration: Configuration, state: Path) -> Exporter:
-    return Exporter(settings, configuration, SystemClock(), SQLiteStore(state))
+    return Exporter(settings, configuration, SystemClock(), SQLiteStore(state), workers=False)
 
 
 async def _unless_told(exporter: Exporter) -> None:

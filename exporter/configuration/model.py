@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from exporter.actions.base import Action, BrakeRules
@@ -39,6 +39,11 @@ class Daemon:
     pidfile: Path | None = None
     threads: int | None = None
     daemonize: bool = False
+
+    def said(self) -> list[str]:
+        """What it says of the process that runs it, by name."""
+        everything = [field.name for field in fields(self)]
+        return [name for name in everything if name != "threads" and getattr(self, name)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

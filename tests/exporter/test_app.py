@@ -83,6 +83,28 @@ async def test_what_a_store_remembers_is_shown_everywhere() -> None:
         assert [change["to"] for change in changes] == ["alive", "connected", "registered"]
 
 
+async def test_without_workers_those_of_the_store_are_left_alone() -> None:
+    """They are neither judged nor shown, and whoever takes heartbeats next finds them as they were."""
+    store = MemoryStore([record("w1")])
+    app = create_app(settings(), clock=FakeClock(), store=store, workers=False)
+    exporter = app.state.exporter
+    async with exporter.lifespan(app):
+        while exporter.loading:
+            await asyncio.sleep(0.01)
+        assert "w1" not in exporter.fleet
+    assert list(store.records.values()) == [record("w1")]
+
+
+def test_what_only_a_daemon_heeds_is_told(
+    bare_environment: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever serves the daemon's file must not believe that the commands run as its user."""
+    file = tmp_path / "heartbeat.conf"
+    file.write_text("[general]\nuser = nobody\nthreads = 5\ninterval = 9\npidfile = x.pid\ndaemonize = no\n")
+    create_app(settings(config_file=file, sqlite_path=tmp_path / "registry.db"))
+    assert caplog.messages == [f"[general] user, pidfile of {file}: heeded by heartbeat-exporter probe only"]
+
+
 async def test_its_own_end_writes_what_is_left_and_closes_the_store() -> None:
     """The last heartbeat and the last change are in the store; the status is the one before the end."""
     store = MemoryStore()
