@@ -14,6 +14,9 @@ from exporter.probes.base import ProbeFailed
 logger = logging.getLogger(__name__)
 _clock = SystemClock()
 
+_LONGEST = 500
+"""Characters of a detail."""
+
 _WAITING: Mapping[Phase | None, str] = {
     None: "nothing has begun",
     Phase.RESOLVE: "the name is not resolved",
@@ -78,7 +81,7 @@ class Course:
             at=self._began.wall,
             duration=(self._entered.mono - self._began.mono) / SECOND,
             failure=None if failed is None else failed.failure,
-            detail="" if failed is None else failed.detail,
+            detail="" if failed is None else _presentable(failed.detail),
             phases=tuple((phase, spent / SECOND) for phase, spent in self._spent.items()),
             http_status=self.http_status,
             certificate_expiry=self.certificate_expiry,
@@ -117,6 +120,14 @@ async def conduct(timeout: float, steps: Callable[[Course], Awaitable[None]]) ->
     finally:
         course.hang_up(politely=ended)
     return course.result(failed)
+
+
+def _presentable(detail: str) -> str:
+    """What goes into the log, the environment of commands and JSON, and forty times into memory: on one line,
+    not endless, and without what a server has put in that is no text."""
+    if len(detail) > _LONGEST:
+        detail = f"{detail[: _LONGEST - 1]}…"
+    return detail if detail.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in detail)
 
 
 def _forget_frames(error: BaseException | None) -> None:

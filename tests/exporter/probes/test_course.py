@@ -83,6 +83,23 @@ async def test_the_unforeseen(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        ("answered 500 Größe", "answered 500 Größe"),
+        ("answered 500 \udcff\x1b[31m\nlevel=error", "answered 500 \ufffd\ufffd[31m\ufffdlevel=error"),
+        ("a" * 8000, "a" * 499 + "…"),
+    ],
+)
+async def test_details_are_presentable(said: str, detail: str) -> None:
+    """What a server says gets into no detail in a way that a log or a command could not take."""
+
+    async def steps(course: Course) -> None:
+        raise ProbeFailed(Failure.STATUS, said)
+
+    assert (await conduct(1.0, steps)).detail == detail
+
+
 @pytest.mark.parametrize("error", [ProbeFailed(Failure.DNS, "no such name"), LookupError("odd")])
 async def test_a_failed_run_is_no_cycle(error: Exception) -> None:
     """What a failed run held is free at once, without the garbage collector, and so is what is behind the
