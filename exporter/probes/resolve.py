@@ -17,7 +17,9 @@ from exporter.core.probing import Failure
 from exporter.probes.base import ProbeFailed
 from exporter.probes.fields import IpFamily, is_address
 
-_MOST_THREADS = 64
+_MOST_THREADS = 512
+"""More than probes that run at once, because a lookup goes on when its probe has timed out: with fewer, the
+names of one dead name server would hold up all others. They are made only when they are needed."""
 _FAMILIES = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
 
 _Key = tuple[str, IpFamily | None]
