@@ -29,7 +29,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from yarl import URL
 
 from exporter.core.probing import Failure, Phase, Result
 from exporter.probes import tls
@@ -172,12 +171,14 @@ class _Dialler(BaseConnector):
         super().__init__(force_close=True, limit=0)
         self._course = course
         self._options = options
-        self._origin = URL(options.address).origin()
+        self._first: object = None
 
     async def _create_connection(
         self, req: ClientRequest, traces: object, timeout: object
     ) -> ResponseHandler:
-        if req.url.origin() != self._origin:
+        origin = req.url.origin()
+        self._first = self._first or origin
+        if origin != self._first:
             # A Host that was configured is for the server that was: aiohttp would tell it to others as well.
             req.headers["Host"] = req.url.host_port_subcomponent or ""
         protocol = self._factory()
