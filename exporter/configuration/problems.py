@@ -37,8 +37,9 @@ def of_fault(fault: Fault) -> Problem:
 
 def suggestion(word: object, known: Sequence[str]) -> str:
     """` (did you mean NAME?)` where one of the known names is close, else nothing."""
-    near = get_close_matches(str(word), known, n=1, cutoff=0.7)
-    return f" (did you mean {near[0]}?)" if near else ""
+    names = {name.casefold(): name for name in known}
+    near = get_close_matches(str(word).casefold(), names, n=1, cutoff=0.7)
+    return f" (did you mean {names[near[0]]}?)" if near else ""
 
 
 def of_validation(

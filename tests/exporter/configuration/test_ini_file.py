@@ -178,6 +178,18 @@ def test_defaults_are_no_commands() -> None:
     assert configuration.warnings == ()
 
 
+def test_a_section_in_capitals() -> None:
+    """Is a check to that daemon, too; what was meant is told."""
+    with pytest.raises(ConfigurationError, match=r"^.*: \[GENERAL\] .*\(did you mean general\?\)$"):
+        read("[GENERAL]\nthreads = 5\n")
+
+
+def test_a_command_ends_before_a_comment() -> None:
+    """As the daemon's parser has it, whoever meant the `;` for a shell."""
+    (action,) = read(f"[promotions]\na = one ; two\n[demotions]\na = one;two\n{CHECK}").actions
+    assert action.hooks == hooks(("one",), ("one;two",))
+
+
 def test_a_comment_is_no_part_of_a_section() -> None:
     """Even if it looks like one."""
     with pytest.raises(ConfigurationError, match=r"\[web\] port \(line 7\): must be given"):
