@@ -27,7 +27,7 @@ GRACE = 5
 _BACKLOG = 8192
 """Connections that may wait to be accepted: a whole fleet comes back at once."""
 
-_COLLECT_YOUNG = (700, 1, 1_000_000_000)
+COLLECT_YOUNG = (700, 1, 1_000_000_000)
 """Thresholds for the garbage collector: it looks at an object twice while it is young and then never again.
 
 A connection takes some eighty objects that live as long as it does. To look through those of 10,000
@@ -67,7 +67,7 @@ def serve(app: FastAPI, address: str) -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     if sys.version_info < (3, 14):
-        gc.set_threshold(*_COLLECT_YOUNG)
+        gc.set_threshold(*COLLECT_YOUNG)
     _open_as_many_files_as_we_may()
     logger.info("listening on %s", _name(listener))
     uvicorn.Server(config).run(sockets=[listener])
