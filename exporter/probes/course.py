@@ -134,7 +134,7 @@ def _forget_frames(error: BaseException | None) -> None:
     """Let go of the frames that an exception went through, and of what those hold.
 
     The frame that keeps an exception is one of them, so all of a failed run would be a cycle. The collector
-    that finds those looks at old objects never (exporter/server.py): it would be a leak.
+    that finds those never looks at old objects (exporter/server.py): it would be a leak.
     """
     while error is not None:
         error.__traceback__ = None
