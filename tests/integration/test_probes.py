@@ -228,7 +228,7 @@ async def test_never_answers() -> None:
         Failure.TIMEOUT,
         "after 0.4 s the server has not answered (phase processing)",
     )
-    assert result.duration >= 0.4
+    assert result.duration > 0.398  # uvloop counts whole milliseconds, and may be one early
 
 
 async def test_slow_body() -> None:
