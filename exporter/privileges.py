@@ -57,6 +57,13 @@ class Account:
             os.setuid(self.uid)
         except OSError as error:
             raise UsageError(f"user and group cannot be changed: {error.strerror}") from None
+        if self.name is not None:
+            # A command that looks for its settings is not to look among root's.
+            os.environ |= {
+                "USER": self.name,
+                "LOGNAME": self.name,
+                "HOME": pwd.getpwuid(self.uid).pw_dir,
+            }
 
 
 def _user(name: str) -> pwd.struct_passwd:

@@ -58,7 +58,7 @@ def test_becoming(user: str | None) -> None:
     code = (
         "import os; from exporter.privileges import Account;"
         f"account = Account.of({user!r}, 'daemon'); account.become();"
-        "print(os.getresuid(), os.getresgid(), 0 in os.getgroups())"
+        "print(os.getresuid(), os.getresgid(), 0 in os.getgroups(), os.environ['USER'], os.environ['HOME'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -66,9 +66,11 @@ def test_becoming(user: str | None) -> None:
         capture_output=True,
         text=True,
         check=True,
+        env={**os.environ, "USER": "root", "HOME": "/root"},
     )
     uid = 65534 if user else 0
-    assert done.stdout == f"({uid}, {uid}, {uid}) (1, 1, 1) False\n"
+    about = "nobody /nonexistent" if user else "root /root"
+    assert done.stdout == f"({uid}, {uid}, {uid}) (1, 1, 1) False {about}\n"
 
 
 @pytest.mark.parametrize("user", ["nobody", None])
