@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.support.processes import eventually
+from tests.support.processes import eventually, kill_those_left
 from tests.support.services import Ledger, Service
 from tests.support.serving import environment, exporter
 
@@ -92,22 +91,13 @@ class Installation:
     def log(self) -> str:
         return (self.directory / "heartbeat.log").read_text()
 
-    def daemon(self) -> psutil.Process | None:
-        """The process whose number is in the pidfile, while it lives."""
-        try:
-            process = psutil.Process(int(self.pidfile.read_text()))
-            return process if process.status() != psutil.STATUS_ZOMBIE else None
-        except (OSError, ValueError, psutil.NoSuchProcess):
-            return None
-
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     with Service() as service:
         installation = Installation(tmp_path, service)
         yield installation
-        if (left := installation.daemon()) is not None:
-            left.kill()
+        kill_those_left(tmp_path)
 
 
 def test_pass_by_pass(installation: Installation) -> None:
@@ -139,10 +129,7 @@ def test_as_a_daemon(installation: Installation) -> None:
     eventually(lambda: installation.service.asked >= 3, within=10)
     installation.service.down()
     eventually(lambda: installation.ledger.lines() == [PROMOTED, DEMOTED], within=10)
-    daemon = installation.daemon()
-    assert daemon is not None
-    assert daemon.pid != os.getpid()
-    daemon.send_signal(signal.SIGTERM)
+    os.kill(int(installation.pidfile.read_text()), signal.SIGTERM)
     eventually(lambda: not installation.pidfile.exists(), within=10)
     assert installation.ledger.lines() == [PROMOTED, DEMOTED]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, kill_those_left
 from tests.support.services import Ledger, Service
 from tests.support.serving import environment
 
@@ -100,16 +100,7 @@ class Probing:
     def daemon(self) -> psutil.Process:
         """The one that is in the pidfile, once it has begun to probe."""
         eventually(lambda: self.said("probing; SIGTERM ends it"), within=10.0, what="a daemon")
-        process = self.left()
-        assert process is not None
-        return process
-
-    def left(self) -> psutil.Process | None:
-        """The one that is in the pidfile, if it lives."""
-        with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
-            process = psutil.Process(int(self.pidfile.read_text()))
-            return process if "exporter" in process.cmdline() and alive(process) else None
-        return None
+        return psutil.Process(int(self.pidfile.read_text()))
 
     def said(self, event: str) -> int:
         """How many lines of the log say so."""
@@ -131,8 +122,7 @@ def probing(tmp_path: Path) -> Iterator[Probing]:
     with Service() as service:
         probing = Probing(tmp_path, service)
         yield probing
-        if (left := probing.left()) is not None:
-            left.kill()
+        kill_those_left(probing.directory)
 
 
 # --once
@@ -316,8 +306,7 @@ def reachable() -> Iterator[Probing]:
         probing = Probing(Path(name), service)
         probing.ledger = Ledger(Path(name), "$(id -u) $(id -g) $(id -G)")
         yield probing
-        if (left := probing.left()) is not None:
-            left.kill()
+        kill_those_left(probing.directory)
 
 
 @only_root

@@ -151,6 +151,15 @@ def signal_family(pid: int, number: int) -> None:
             member.send_signal(number)
 
 
+def kill_those_left(directory: Path) -> None:
+    """Whatever still runs with this working directory, or with a path in it among its arguments."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            cwd = process.cwd().removesuffix(" (deleted)")
+            if cwd == str(directory) or any(f"{directory}/" in word for word in process.cmdline()):
+                process.kill()
+
+
 def redis_answers(port: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
         connection.sendall(b"PING\r\n")
