@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -80,9 +81,11 @@ def act_once(settings: Settings, configuration: Configuration, state: Path) -> N
         StoreInUse, StoreUnusable: likewise of the state.
         SystemExit: a signal ended it; so are the commands that were under way.
     """
+    # All that fails is known before anything is acted upon: there is nothing to wait for.
+    at_once = replace(configuration, brake=replace(configuration.brake, patience=0.0))
     with ExitStack() as held:
         _prepare(settings, configuration, state, held)
-        exporter = _exporter(settings, configuration, state)
+        exporter = _exporter(settings, at_once, state)
         asyncio.run(_unless_told(exporter))
 
 

@@ -190,6 +190,16 @@ def test_one_pass_acts_on_what_changed(probing: Probing) -> None:
     assert probing.ledger.lines() == demoted + promoted
 
 
+def test_one_pass_needs_no_patience(probing: Probing) -> None:
+    """With a brake too it acts at once: what else fails is known by then."""
+    file = probing.write(YAML.replace("share: 1", "at_least: 100, patience: 1h"))
+    probing.service.up()
+    probing.run("-c", file)
+    probing.service.down()
+    probing.run("-c", file)
+    assert probing.ledger.lines() == ["nginx demote web"]
+
+
 def test_one_pass_waits_for_its_commands(probing: Probing) -> None:
     """It ends when they have; one that fails is told in the log, and is not repeated by the next."""
     probing.ledger.command.write_text(
