@@ -80,7 +80,8 @@ def create_app(
     app.add_middleware(BodyLimit, telemetry=exporter.telemetry)
     app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))
     app.state.exporter = exporter
-    for router in (*exporter.routers(), *(exporter.worker_routers() if workers else ())):
+    of_workers = exporter.worker_routers() if workers else ()
+    for router in (landing.routes(workers=workers), *exporter.routers(), *of_workers):
         app.include_router(router)
     return app
 
@@ -194,7 +195,6 @@ class Exporter:
             probes.routes(self.probing),
             actions.routes(self.acting),
             lifecycle.routes(self.reloader.reload, enabled=self._settings.enable_lifecycle),
-            landing.routes(),
         )
 
     def worker_routers(self) -> Sequence[APIRouter]:

@@ -7,11 +7,18 @@ from fastapi.responses import HTMLResponse
 
 from exporter import __version__
 
-_LINKS = (
-    ("metrics", "Metrics", "for Prometheus"),
+Link = tuple[str, str, str]
+"""Path, name, and what is there."""
+
+_METRICS: tuple[Link, ...] = (("metrics", "Metrics", "for Prometheus"),)
+_WORKERS: tuple[Link, ...] = (
     ("workers", "Workers", "the registry as JSON"),
     ("transitions", "Transitions", "the latest changes of status"),
     ("sd", "Service discovery", "targets for Prometheus"),
+)
+_ALWAYS: tuple[Link, ...] = (
+    ("probes", "Probes", "what is asked, and how it answered"),
+    ("actions", "Actions", "what runs on changes, and how it went"),
     ("health", "Health", "of the exporter itself"),
     ("docs", "API", "what can be asked, and tried"),
 )
@@ -39,9 +46,11 @@ dd {{ margin: 0; color: #555; }}
 """
 
 
-def routes() -> APIRouter:
+def routes(*, workers: bool) -> APIRouter:
+    """`workers` says whether there is a registry to link to."""
     router = APIRouter()
-    links = "\n".join(f'<dt><a href="{path}">{title}</a></dt><dd>{what}</dd>' for path, title, what in _LINKS)
+    there = (*_METRICS, *(_WORKERS if workers else ()), *_ALWAYS)
+    links = "\n".join(f'<dt><a href="{path}">{title}</a></dt><dd>{what}</dd>' for path, title, what in there)
     page = _PAGE.format(version=__version__, links=links)
 
     @router.get("/", response_class=HTMLResponse)
