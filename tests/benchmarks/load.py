@@ -25,12 +25,12 @@ from typing import NamedTuple
 import uvloop
 
 from tests.benchmarks.frames import Connection, Posted, heartbeat_frame, text_frame
-from worker_agent.actions import Dial, HangUp, Refusal, Register, Registration, Send
+from worker_agent.actions import Dial, HangUp, Readings, Refusal, Register, Registration, Send
 from worker_agent.session import Phase, Session
 from worker_agent.statistics import Statistics
 
-LOOP_LAG = 0.0005
-"""Seconds that a worker reports of its application's event loop, as a healthy one does."""
+READINGS = Readings(loop_lag=0.0005)
+"""What a worker reports of its application's event loop, as a healthy one does."""
 
 
 class Plan(NamedTuple):
@@ -100,7 +100,7 @@ class Worker:
         if self._session.phase is Phase.OPEN and self._armed <= now:
             self._load.lateness.append(now - self._armed)
         self._armed = math.inf
-        self._session.tick(now, time.time(), LOOP_LAG)
+        self._session.tick(now, time.time(), READINGS)
         self._carry_out()
 
     def freeze(self) -> None:
@@ -124,7 +124,7 @@ class Worker:
         self._carry_out()
 
     def opened(self) -> None:
-        self._session.opened(time.monotonic(), time.time(), LOOP_LAG)
+        self._session.opened(time.monotonic(), time.time(), READINGS)
         self._carry_out()
 
     def refused(self, status: int | None) -> None:
