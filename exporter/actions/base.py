@@ -3,6 +3,7 @@ run, and one row in exporter/actions/varieties.py."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,15 +23,15 @@ VARIABLES = ("action", "kind", "state", "cause", "reason", "detail", "since")
 """
 
 
-class Options(BaseModel):
+class Options(BaseModel, ABC):
     """What one hook of an action (`promote` or `demote`) can be told."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
+    @abstractmethod
     def shown(self) -> str:
         """The hook for people, without secrets: the command line, or method and URL."""
-        raise NotImplementedError
 
 
 class Ran(NamedTuple):

@@ -3,6 +3,7 @@ exporter/probes/varieties.py."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from exporter.core.probing import Failure, Result
 
 
-class Options(BaseModel):
+class Options(BaseModel, ABC):
     """What a kind of probe can be told in the configuration, besides what all kinds have.
 
     Paths of files are resolved against the directory of the configuration, which a validator finds in
@@ -22,9 +23,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     @property
+    @abstractmethod
     def target(self) -> str:
         """What is probed, for people and as a label: a URL or host:port, without secrets."""
-        raise NotImplementedError
 
 
 class ProbeFailed(Exception):
