@@ -84,7 +84,7 @@ def options(kind: str, port: int) -> Options:
 
 async def run(kind: str, port: int, probes: int, interval: float, seconds: float) -> Report:
     telemetry, lateness, watch = Telemetry(CollectorRegistry()), Lateness(), Watch()
-    telemetry.probe_schedule_delay = lateness  # type: ignore[assignment]
+    telemetry.probe_schedule_delay = lateness  # type: ignore[assignment]  # observes like one
     probing = Probing(
         [
             Probe(

@@ -47,7 +47,7 @@ def handlers_as_found() -> Iterator[None]:
 
 
 def settings(**given: object) -> Settings:
-    return Settings(_env_file=None, **given)  # type: ignore[arg-type]
+    return Settings(_env_file=None, **given)  # type: ignore[arg-type]  # fields of many types
 
 
 def test_redis_is_the_default_and_a_path_chooses_sqlite(bare_environment: None) -> None:

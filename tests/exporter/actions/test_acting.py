@@ -375,7 +375,7 @@ async def test_what_changes_during_the_first_look_is_not_missed() -> None:
             if rows[0].facts.worker_id == "w2":
                 stage.workers.happen(lost("w1", 1))
 
-    stage.workers.walk = disturbed  # type: ignore[method-assign]
+    stage.workers.walk = disturbed  # type: ignore[method-assign]  # a fault, put in
     async with stage:
         assert stage.toys.runs == ["nginx demote"]
 
@@ -394,7 +394,7 @@ async def test_a_look_that_fails_is_taken_again(caplog: pytest.LogCaptureFixture
         async for rows in walk():
             yield rows
 
-    stage.workers.walk = failing  # type: ignore[method-assign]
+    stage.workers.walk = failing  # type: ignore[method-assign]  # a fault, put in
     async with stage:
         assert (caplog.messages, stage.memory.names) == (["acting failed; trying again"], {})
         await stage.clock.jump(1.0)

@@ -15,6 +15,11 @@ from exporter.actions.command import CommandOptions, run
 from exporter.core.acting import RunFailure
 
 
+def options(command: str | list[str]) -> CommandOptions:
+    """As the configuration makes them."""
+    return CommandOptions.model_validate({"command": command})
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -31,7 +36,7 @@ def test_a_line_is_split_like_a_shell_does_it_and_a_list_is_taken_as_it_is(
     command: str | list[str], words: tuple[str, ...]
 ) -> None:
     """And nothing is expanded in either."""
-    assert CommandOptions(command=command).command == words  # type: ignore[arg-type]
+    assert options(command).command == words
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ async def test_it_is_told_of_the_change_and_keeps_the_environment(monkeypatch: p
     for name in ("REDIS_URL", "redis_url", "REDIS_URL_FILE"):
         monkeypatch.setenv(name, "redis://:secret@host")
     monkeypatch.setenv("REDIS_HOST", "host")
-    ran = await run(CommandOptions(command="env"), {"HEARTBEAT_CAUSE": "web"}, 10.0)  # type: ignore[arg-type]
+    ran = await run(options("env"), {"HEARTBEAT_CAUSE": "web"}, 10.0)
     told = dict(line.split("=", 1) for line in ran.output.splitlines() if "=" in line)
     assert (told["HEARTBEAT_CAUSE"], told["REDIS_HOST"]) == ("web", "host")
     assert "PATH" in told
@@ -86,7 +91,7 @@ async def test_it_runs_apart_from_the_exporter() -> None:
         "-c",
         "import os, sys; print(os.getpid() == os.getpgid(0) == os.getsid(0), sys.stdin.read())",
     ]
-    ran = await run(CommandOptions(command=command), {}, 10.0)  # type: ignore[arg-type]
+    ran = await run(options(command), {}, 10.0)
     assert (ran.failure, ran.output) == (None, "True \n")
 
 
@@ -96,7 +101,7 @@ async def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
     script.write_text("no program")
     found = {}
     for name, command in {"absent": "/nonexistent/program", "directory": "/", "plain": str(script)}.items():
-        ran = await run(CommandOptions(command=command), {}, 10.0)  # type: ignore[arg-type]
+        ran = await run(options(command), {}, 10.0)
         assert ran.failure is RunFailure.START
         found[name] = ran.detail
     assert found == {
@@ -105,9 +110,9 @@ async def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
         "plain": f"{script}: Permission denied",
     }
     script.chmod(0o755)
-    ran = await run(CommandOptions(command=str(script)), {}, 10.0)  # type: ignore[arg-type]
+    ran = await run(options(str(script)), {}, 10.0)
     assert (ran.failure, ran.detail) == (RunFailure.START, f"{script}: Exec format error")
-    ran = await run(CommandOptions(command="true"), {"HEARTBEAT_DETAIL": "x" * 3_000_000}, 10.0)  # type: ignore[arg-type]
+    ran = await run(options("true"), {"HEARTBEAT_DETAIL": "x" * 3_000_000}, 10.0)
     assert (ran.failure, ran.detail) == (RunFailure.START, "true: Argument list too long")
 
 
@@ -118,5 +123,5 @@ async def test_who_may_open_no_more_files_cannot_start(monkeypatch: pytest.Monke
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr("exporter.actions.command.os.pipe", full)
-    ran = await run(CommandOptions(command="true"), {}, 10.0)  # type: ignore[arg-type]
+    ran = await run(options("true"), {}, 10.0)
     assert ran == Ran(RunFailure.START, "true: Too many open files")

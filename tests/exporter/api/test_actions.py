@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx2
 import pytest
@@ -50,7 +51,7 @@ class Shown:
         self.acting.on_result(name, told.result)
         self.acting.on_probe(told)
 
-    async def get(self) -> dict[str, object]:
+    async def get(self) -> dict[str, Any]:
         async with client(self._app) as http:
             answer: httpx2.Response = await http.get("/actions")
         assert answer.status_code == 200
@@ -127,7 +128,7 @@ async def test_shows_a_run_that_failed_and_what_waits_after_it(shown: Shown) -> 
         "dry_run": True,
         "cause": {**CAUSE, "name": "db"},
     }
-    [nginx, pager] = answer["actions"]  # type: ignore[misc]
+    [nginx, pager] = answer["actions"]
     assert nginx == {
         "name": "nginx",
         "hooks": {"promote": "toy promote", "demote": "toy demote"},
@@ -164,7 +165,7 @@ async def test_shows_who_holds_the_actions() -> None:
         "since": START,
         "seconds_left": 200.0,
     }
-    assert [(each["waiting"], each["held"]) for each in answer["actions"]] == [("demote", True)] * 2  # type: ignore[attr-defined]
+    assert [(each["waiting"], each["held"]) for each in answer["actions"]] == [("demote", True)] * 2
     running.cancel()
 
 
@@ -176,6 +177,6 @@ async def test_the_journal_has_an_end(shown: Shown) -> None:
     for number in range(KEPT + 1):
         await shown.see("web", up=bool(number % 2))
     answer = await shown.get()
-    kinds = [run["kind"] for run in answer["runs"]]  # type: ignore[attr-defined]
+    kinds = [run["kind"] for run in answer["runs"]]
     assert kinds == ["demote", "promote"] * (KEPT // 2)
     running.cancel()

@@ -366,7 +366,7 @@ async def test_a_run_that_will_not_be_cancelled_is_not_heard() -> None:
             await rig.clock.sleep(60.0)
         return await rig.toys.run(rig.toys.varieties["toy"].options(), timeout)
 
-    rig.toys.varieties["toy"] = rig.toys.varieties["toy"]._replace(run=stubborn)  # type: ignore[arg-type]
+    rig.toys.varieties["toy"] = rig.toys.varieties["toy"]._replace(run=stubborn)  # type: ignore[arg-type]  # a fault
     async with rig.running():
         await rig.clock.jump(1.0)
         rig.probing.reconfigure([], 100)

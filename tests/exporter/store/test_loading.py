@@ -100,7 +100,7 @@ async def test_a_slow_load_is_waited_for_while_it_gets_on() -> None:
         for _ in range(4):
             yield Loaded((await steps.get(),))
 
-    store.load = load  # type: ignore[method-assign]
+    store.load = load  # type: ignore[method-assign]  # a fault, put in
     rig = Rig(store)
     await rig.journal.start()
     for number in range(3):
@@ -140,7 +140,7 @@ async def test_the_lease_is_extended_during_a_long_load() -> None:
             await rig.clock.sleep(1.0)
             yield Loaded((record(f"w{number}"),))
 
-    store.acquire, store.load = acquire, load  # type: ignore[method-assign]
+    store.acquire, store.load = acquire, load  # type: ignore[method-assign]  # likewise
     await rig.journal.start()
     began = rig.clock.now().wall
     await rig.clock.jump(10.0)
