@@ -48,10 +48,9 @@ class Running:
         self.lag = LoopLag(asyncio.get_running_loop())
         self._settings = identity.settings
         self._health = health
-        self._beside: list[Coroutine[Any, Any, None]] = []
+        self._serve_health: Callable[[], Coroutine[Any, Any, None]] = _serves_nothing
         if self._settings.worker_health_port is not None:
-            port = self._settings.worker_health_port + identity.slot
-            self._beside.append(self._health_port(port, answers))
+            self._serve_health = self._health_port(self._settings.worker_health_port + identity.slot, answers)
         post = partial(register, self._settings.exporter_url, identity.registration())
         self._client = Client(Session(statistics), post, lag=self.lag, checks=health.states)
         self._ended = asyncio.Event()
@@ -61,11 +60,11 @@ class Running:
         self._drain = Drain(self._settings.worker_drain_delay, self._background)
         self._restore_signals = on_termination(self.say_goodbye, hold=self._hold, last_words=self._wait)
 
-    def _health_port(self, port: int, answers: Answers) -> Coroutine[Any, Any, None]:
+    def _health_port(self, port: int, answers: Answers) -> Callable[[], Coroutine[Any, Any, None]]:
         # Imported here because few have such a port, and it brings a server with it.
         from worker_agent.health.server import listen, serve
 
-        return serve(listen(port), answers, asyncio.get_running_loop(), self.lag)
+        return partial(serve, listen(port), answers, asyncio.get_running_loop(), self.lag)
 
     def show(self, collector: Collector, registry: CollectorRegistry) -> None:
         """Have the registry show this until the end."""
@@ -98,14 +97,13 @@ class Running:
                 registry.unregister(collector)
 
     async def _run(self) -> None:
-        beside = [asyncio.create_task(_told_when_broken(work)) for work in self._beside]
+        health_port = asyncio.create_task(_told_when_broken(self._serve_health))
         try:
             await self._client.run()
             await self._ended.wait()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            health_port.cancel()
+            await asyncio.gather(health_port, return_exceptions=True)
 
     def _hold(self, number: int) -> bool:
         held = self._drain.holds(number)
@@ -117,9 +115,13 @@ class Running:
         return self._background.join(STOP_TIMEOUT)
 
 
-async def _told_when_broken(work: Coroutine[Any, Any, None]) -> None:
-    """What runs beside the heartbeats may fail; they go on."""
+async def _serves_nothing() -> None:
+    """Where no health port is wanted."""
+
+
+async def _told_when_broken(serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """The port may fail; the heartbeats go on."""
     try:
-        await work
+        await serve()
     except Exception:
         logger.exception("the health port is closed by a defect; the heartbeats go on")
