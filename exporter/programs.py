@@ -18,6 +18,9 @@ READY_WITHIN = 30.0
 END_WITHIN = 8.0
 """Seconds until a program that was asked to end is killed."""
 
+LINES_QUOTED = 20
+"""Of the end of what a program said, when it failed."""
+
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # What is asked here is on this machine: a proxy of the environment is not for it.
@@ -82,7 +85,8 @@ class Program:
 
     def failed(self, how: str) -> ProgramFailed:
         """The error to raise, with the end of what the program said."""
-        return ProgramFailed(f"{self.name} {how}; it said:\n{self.log.read_text(errors='replace')[-2000:]}")
+        said = self.log.read_text(errors="replace").splitlines()
+        return ProgramFailed("\n".join([f"{self.name} {how}; it said:", *said[-LINES_QUOTED:]]))
 
     def ask_to_end(self) -> None:
         if self._process is not None and not self.ended:
