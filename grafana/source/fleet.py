@@ -11,12 +11,11 @@ from grafana_foundation_sdk.builders import timeseries as lines
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.common import GraphDrawStyle
 from grafana_foundation_sdk.models.dashboard import (
-    DashboardCursorSync,
     DataTransformerConfig,
     DynamicConfigValue,
 )
 
-from grafana.source import style
+from grafana.source import frame, style
 
 UID = "heartbeat-fleet"
 
@@ -24,16 +23,6 @@ MOST = 50
 """How many workers one panel lists, and how many alerts of each severity."""
 
 WORST_GROUPS = 20
-
-STATUS_COLORS = {
-    "alive": style.UP,
-    "connected": style.PENDING,
-    "registered": "light-blue",
-    "disconnected": style.LOST,
-    "not_responding": style.SILENT,
-}
-
-SEVERITY_COLORS = {"critical": "red", "warning": "orange", "info": "blue"}
 
 # For display only: positive while up, zero while neither up nor down, else why the worker is down.
 TIMELINE_STATES = {
@@ -85,21 +74,9 @@ sort(bottomk({WORST_GROUPS},
 
 
 def build() -> dashboard.Dashboard:
-    made = (
-        dashboard.Dashboard("Heartbeat / Fleet")
-        .uid(UID)
-        .description("Which workers are alive, which are not, and why.")
-        .tags([style.TAG])
-        .readonly()
-        .tooltip(DashboardCursorSync.CROSSHAIR)
-        .time("now-1h", "now")
-        .refresh("10s")
-        .timezone("browser")
-        .with_variable(style.data_source())
-        .with_variable(style.group_choice())
-        .annotation(style.firing_marks())
-        .link(style.fleet_link())
-    )
+    made = frame.board(
+        UID, "Fleet", "Which workers are alive, which are not, and why.", frame.group_choice(), refresh="10s"
+    ).annotation(frame.firing_marks())
     layout: tuple[tuple[style.AnyPanel, int, int], ...] = (
         (counts(), 14, 4),
         (share_up(), 5, 4),
@@ -122,7 +99,7 @@ def counts() -> stat.Panel:
         "Workers in each status now. Alive is up; connected and registered are neither up nor down; a "
         "disconnected worker turns not responding when its timeout is over.",
     ).with_target(style.instant('sum by (status) (heartbeat_workers{group=~"$group"})', "{{status}}"))
-    for status, color in STATUS_COLORS.items():
+    for status, color in style.STATUS_COLORS.items():
         panel.override_by_name(status, [style.fixed(color)])
     return panel.no_value("no workers")
 
@@ -156,7 +133,7 @@ def alerts_by_severity() -> stat.Panel:
             "{{severity}}",
         )
     )
-    for severity, color in SEVERITY_COLORS.items():
+    for severity, color in style.SEVERITY_COLORS.items():
         panel.override_by_name(severity, [style.fixed(color)])
     return panel.no_value("none")
 
@@ -165,7 +142,7 @@ def history() -> lines.Panel:
     panel = style.stacked(
         "Workers by status over time", "Workers in each status. The total falls when a worker is forgotten."
     ).with_target(style.query('sum by (status) (heartbeat_workers{group=~"$group"})', "{{status}}"))
-    for status, color in STATUS_COLORS.items():
+    for status, color in style.STATUS_COLORS.items():
         panel.override_by_name(status, [style.fixed(color)])
     return panel
 
@@ -258,7 +235,7 @@ def alerts() -> table.Panel:
         id_val="mappings",
         value=[
             {"type": "value", "options": {name: {"color": color, "index": index}}}
-            for index, (name, color) in enumerate(SEVERITY_COLORS.items())
+            for index, (name, color) in enumerate(style.SEVERITY_COLORS.items())
         ],
     )
     colored = DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})

@@ -1,10 +1,7 @@
-"""The house style of the dashboards: data source, variables, queries, colours, panels of each kind.
+"""The house style of panels: queries, colours, panels of each kind.
 
 A panel made here has a title, a description, a unit and the data source of the `datasource` variable;
-what it shows is the caller's. Heights and widths are in Grafana's grid of 24 columns.
-
-No dashboard has `job` and `instance` variables. The `instance` of these series is the exporter's, not
-the worker's, and changes when the exporter moves; every query aggregates it away.
+what it shows is the caller's.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from grafana_foundation_sdk.builders import (
     bargauge,
     common,
     dashboard,
+    heatmap,
     prometheus,
     stat,
     statetimeline,
@@ -38,7 +36,6 @@ from grafana_foundation_sdk.models.common import (
     VizOrientation,
 )
 from grafana_foundation_sdk.models.dashboard import (
-    DashboardLinkType,
     DynamicConfigValue,
     FieldColorModeId,
     RangeMap,
@@ -48,90 +45,55 @@ from grafana_foundation_sdk.models.dashboard import (
     ThresholdsMode,
     ValueMap,
     ValueMappingResult,
-    VariableOption,
-    VariableRefresh,
-    VariableSort,
 )
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-PROMETHEUS_UID = "heartbeat-prometheus"
-TAG = "heartbeat"
+# Colours of Okabe and Ito, which people with any of the common kinds of colour blindness tell apart;
+# without their yellow, which is hard to see on the light theme. No panel relies on them alone.
+GREEN, BLUE, SKY = "#009E73", "#0072B2", "#56B4E9"
+ORANGE, VERMILLION, PINK, GREY = "#E69F00", "#D55E00", "#CC79A7", "#8E8E8E"
 
-UP, PENDING, STOPPED, LOST, SILENT, NEVER = "green", "blue", "purple", "orange", "red", "dark-red"
+GOOD, WARN, BAD = GREEN, ORANGE, VERMILLION
+UP, PENDING, STOPPED, LOST, SILENT, NEVER = GREEN, SKY, PINK, ORANGE, VERMILLION, BLUE
 
-_SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+STATUS_COLORS = {
+    "alive": UP,
+    "connected": PENDING,
+    "registered": BLUE,
+    "disconnected": LOST,
+    "not_responding": SILENT,
+}
+SEVERITY_COLORS = {"critical": BAD, "warning": WARN, "info": SKY}
+QUANTILES = {
+    0.5: ("A", "50%", SKY, "solid"),
+    0.95: ("B", "95%", ORANGE, "dash"),
+    0.99: ("C", "99%", BAD, "dot"),
+}
+"""Of a histogram's curves: query, name, colour and line."""
+
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+"""The Prometheus chosen in the `datasource` variable."""
 
 AnyMapping: TypeAlias = ValueMap | RangeMap | RegexMap | SpecialValueMap
 
-AnyPanel: TypeAlias = bargauge.Panel | lines.Panel | stat.Panel | statetimeline.Panel | table.Panel
-PanelT = TypeVar("PanelT", bargauge.Panel, lines.Panel, stat.Panel, statetimeline.Panel, table.Panel)
+AnyPanel: TypeAlias = (
+    bargauge.Panel | heatmap.Panel | lines.Panel | stat.Panel | statetimeline.Panel | table.Panel
+)
+PanelT = TypeVar(
+    "PanelT", bargauge.Panel, heatmap.Panel, lines.Panel, stat.Panel, statetimeline.Panel, table.Panel
+)
 
 
 def query(expr: str, legend: str = "", *, ref: str = "A") -> prometheus.Dataquery:
     """A query over the dashboard's time range."""
-    return prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(ref).datasource(_SOURCE).range()
+    return prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(ref).datasource(SOURCE).range()
 
 
 def instant(expr: str, legend: str = "", *, ref: str = "A", rows: bool = False) -> prometheus.Dataquery:
     """A query at the end of the dashboard's time range; `rows` gives one table row per series."""
-    made = prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(ref).datasource(_SOURCE).instant()
+    made = prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(ref).datasource(SOURCE).instant()
     return made.format(PromQueryFormat.TABLE) if rows else made
-
-
-def data_source() -> dashboard.DatasourceVariable:
-    return (
-        dashboard.DatasourceVariable("datasource")
-        .label("Data Source")
-        .description("The Prometheus that scrapes the exporter.")
-        .type("prometheus")
-        .current(VariableOption(selected=True, text="Prometheus", value=PROMETHEUS_UID))
-    )
-
-
-def group_choice() -> dashboard.QueryVariable:
-    return (
-        dashboard.QueryVariable("group")
-        .label("Group")
-        .description("Groups of workers, as the workers name them.")
-        .datasource(_SOURCE)
-        .query({"query": "label_values(heartbeat_workers, group)", "refId": "group"})
-        .definition("label_values(heartbeat_workers, group)")
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .all_value(".+")
-        .current(VariableOption(selected=True, text="All", value="$__all"))
-    )
-
-
-def fleet_link() -> dashboard.DashboardLink:
-    """To every other dashboard of this project, keeping the time range and the chosen groups."""
-    return (
-        dashboard.DashboardLink("Heartbeat dashboards")
-        .type(DashboardLinkType.DASHBOARDS)
-        .tags([TAG])
-        .as_dropdown(True)
-        .include_vars(True)
-        .keep_time(True)
-        .tooltip("The other dashboards of the heartbeat exporter")
-    )
-
-
-def firing_marks() -> dashboard.AnnotationQuery:
-    """One mark per alert and group, however many workers it fires for."""
-    expr = 'sum by (alertname, group) (ALERTS{alertname=~"Heartbeat.+", alertstate="firing"})'
-    return (
-        dashboard.AnnotationQuery()
-        .name("Firing alerts")
-        .datasource(_SOURCE)
-        .enable(True)
-        .icon_color("red")
-        .expr(expr)
-        .step("60s")
-        .title_format("{{alertname}}")
-        .text_format("{{group}}")
-    )
 
 
 def steps(*pairs: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
@@ -148,6 +110,11 @@ def states(names: Mapping[int, tuple[str, str]]) -> list[AnyMapping]:
     ]
 
 
+def shares(warn: float = 0.99, bad: float = 0.9) -> dashboard.ThresholdsConfig:
+    """Colours of a share of what should be: good from `warn`, bad below `bad`."""
+    return steps((None, BAD), (bad, WARN), (warn, GOOD))
+
+
 def fixed(color: str) -> DynamicConfigValue:
     return DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
 
@@ -161,6 +128,20 @@ def numbers(title: str, description: str, *, unit: str = units.Short) -> stat.Pa
         .graph_mode(BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     )
+
+
+def paint(panel: PanelT, colors: Mapping[str, str]) -> PanelT:
+    """Give each series its colour, by its name in the legend."""
+    for name, color in colors.items():
+        panel.override_by_name(name, [fixed(color)])
+    return panel
+
+
+def line(style: str) -> DynamicConfigValue:
+    """A line that is told from others without colour: `solid`, `dash` or `dot`."""
+    dash = {"dash": [10, 10], "dot": [0, 6]}.get(style, [])
+    fill = style if style in ("dash", "dot") else "solid"
+    return DynamicConfigValue(id_val="custom.lineStyle", value={"fill": fill, "dash": dash})
 
 
 def curves(title: str, description: str, *, unit: str) -> lines.Panel:
@@ -183,6 +164,43 @@ def stacked(title: str, description: str, *, unit: str = units.Short) -> lines.P
     )
 
 
+def quantiles(title: str, description: str, metric: str, matchers: str) -> lines.Panel:
+    """How long most, nearly all and all but a few took, of the histogram `metric` in seconds."""
+    panel = curves(title, description, unit=units.Seconds).min(0).no_value("nothing happened")
+    for quantile, (ref, name, color, style) in QUANTILES.items():
+        rates = f"rate({metric}_bucket{{{matchers}}}[$__rate_interval])"
+        panel.with_target(query(f"histogram_quantile({quantile}, sum by (le) ({rates}))", name, ref=ref))
+        panel.override_by_name(name, [fixed(color), line(style)])
+    return panel
+
+
+def buckets(title: str, description: str, metric: str, matchers: str) -> heatmap.Panel:
+    """How many took how long within each step, of the histogram `metric` in seconds.
+
+    Viridis grows in lightness and reads the same to the colour-blind.
+    """
+    counts = f"sum by (le) (increase({metric}_bucket{{{matchers}}}[$__rate_interval]))"
+    return (
+        _framed(heatmap.Panel(), title, description, units.Seconds)
+        .calculate(False)
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(HeatmapColorMode.SCHEME)
+            .scheme("Viridis")
+            .scale(HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.5)
+            .steps(64)
+        )
+        .y_axis(heatmap.YAxisConfig().unit(units.Seconds))
+        .cell_values(heatmap.CellValues().unit(units.Short))
+        .filter_values(heatmap.FilterValueRange().le(1e-9))
+        .cell_gap(1)
+        .show_legend()
+        .tooltip(heatmap.HeatmapTooltip().mode(TooltipDisplayMode.SINGLE).y_histogram(True))
+        .with_target(query(counts, "{{le}}").format(PromQueryFormat.HEATMAP))
+    )
+
+
 def bars(title: str, description: str, *, unit: str) -> bargauge.Panel:
     return (
         _framed(bargauge.Panel(), title, description, unit)
@@ -196,7 +214,7 @@ def timeline(title: str, description: str, *, rows_per_page: int) -> statetimeli
     return (
         _framed(statetimeline.Panel(), title, description, units.NoUnit)
         .merge_values(True)
-        .show_value(VisibilityMode.NEVER)
+        .show_value(VisibilityMode.AUTO)
         .row_height(0.85)
         .per_page(rows_per_page)
         .fill_opacity(80)
@@ -210,7 +228,7 @@ def rows(title: str, description: str, *, unit: str = units.Short) -> table.Pane
 
 
 def _framed(panel: PanelT, title: str, description: str, unit: str) -> PanelT:
-    return panel.title(title).description(description).unit(unit).datasource(_SOURCE)
+    return panel.title(title).description(description).unit(unit).datasource(SOURCE)
 
 
 def _legend() -> common.VizLegendOptions:

@@ -153,6 +153,7 @@ GRAIN = 2.0**-20
 # pending. old: scaled to nothing, so it has no share.
 W = '{{job="heartbeat", instance="exporter:8000", worker_id="{0}", worker="{0}", group="{1}"{2}}}'
 SMALL_FLEET = {
+    'heartbeat_build_info{job="heartbeat", instance="exporter:8000", version="1.0"}': 1,
     "heartbeat_worker_up" + W.format("a", "web", ""): 1,
     "heartbeat_worker_up" + W.format("b", "web", ""): 0,
     "heartbeat_worker_up" + W.format("c", "web", ""): 0,
@@ -165,12 +166,12 @@ SMALL_FLEET = {
     "heartbeat_worker_status_since_timestamp_seconds" + W.format("c", "web", ""): 50,
     "heartbeat_worker_status_since_timestamp_seconds" + W.format("d", "db", ""): 20,
     "heartbeat_worker_status_since_timestamp_seconds" + W.format("e", "db", ""): 60,
-    'heartbeat_workers{instance="exporter:8000", group="web", status="alive"}': 1,
-    'heartbeat_workers{instance="exporter:8000", group="web", status="not_responding"}': 1,
-    'heartbeat_workers{instance="exporter:8000", group="web", status="disconnected"}': 1,
-    'heartbeat_workers{instance="exporter:8000", group="db", status="alive"}': 1,
-    'heartbeat_workers{instance="exporter:8000", group="db", status="connected"}': 1,
-    'heartbeat_workers{instance="exporter:8000", group="old", status="alive"}': 0,
+    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="web", status="alive"}': 1,
+    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="web", status="not_responding"}': 1,
+    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="web", status="disconnected"}': 1,
+    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="db", status="alive"}': 1,
+    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="db", status="connected"}': 1,
+    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="old", status="alive"}': 0,
     'heartbeat_status_changes_total{group="web", from="alive", reason="timeout"}': "0+1x40",
     'heartbeat_status_changes_total{group="db", from="alive", reason="timeout"}': "0+1x40",
     'heartbeat_status_changes_total{group="web", from="alive", reason="shutdown"}': 7,
@@ -227,6 +228,8 @@ SMALL_ANSWERS: dict[str, list[dict[str, float]]] = {
             'group="web", worker="b", reason="timeout"}': 45_000,
         }
     ],
+    "variable job": [{'{job="heartbeat"}': 1}],
+    "variable instance": [{'{instance="exporter:8000"}': 1}],
     "variable group": [{'{group="web"}': 3, '{group="db"}': 2, '{group="old"}': 1}],
     "annotation Firing alerts": [
         {
@@ -253,7 +256,7 @@ def test_expressions_answer_for_a_small_fleet(tmp_path: Path) -> None:
 
 def large_fleet() -> dict[str, float | str]:
     """800 workers in 100 groups, all down, each with an alert of its own and one for its group."""
-    fleet: dict[str, float | str] = {}
+    fleet: dict[str, float | str] = {'heartbeat_build_info{job="h", instance="e"}': 1}
     for number in range(800):
         group = f"g{number % 100}"
         fleet["heartbeat_worker_up" + W.format(f"w{number}", group, "")] = 0
@@ -265,7 +268,7 @@ def large_fleet() -> dict[str, float | str]:
         fleet[f"ALERTS_FOR_STATE{{{alert}}}"] = number
     for group in (f"g{number}" for number in range(100)):
         for status in ("registered", "connected", "alive", "disconnected", "not_responding"):
-            fleet[f'heartbeat_workers{{group="{group}", status="{status}"}}'] = 4
+            fleet[f'heartbeat_workers{{job="h", instance="e", group="{group}", status="{status}"}}'] = 4
         for reason in ("timeout", "shutdown", "connection_lost", "never_connected"):
             change = f'group="{group}", from="alive", to="not_responding", reason="{reason}"'
             fleet[f"heartbeat_status_changes_total{{{change}}}"] = "0+1x40"

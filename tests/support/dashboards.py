@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 GRAFANA = Path(__file__).parents[2] / "grafana"
 DASHBOARDS = GRAFANA / "dashboards"
 
-# What Grafana would put in; `group` as when all groups are chosen.
+# What Grafana would put in when all exporters and groups are chosen.
 VARIABLES = {
     "$__rate_interval": "20s",
     "$__interval": "15s",
     "$__range": "1h",
+    "$job": ".+",
+    "$instance": ".+",
     "$group": ".+",
 }
 
