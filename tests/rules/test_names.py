@@ -1,4 +1,4 @@
-"""What rules and dashboards name exists: metrics, labels, values of labels."""
+"""What rules name exists: metrics, labels, values of labels."""
 
 from __future__ import annotations
 
@@ -8,31 +8,11 @@ import pytest
 
 from exporter.core.acting import RunFailure
 from exporter.core.model import DOWN_REASONS, Status
-from exporter.metrics.catalogue import catalogue_names
-from tests.support.dashboards import Expression, expressions
-from tests.support.promql import Labels, labels_of, matched_values, problems, queries
+from tests.support.names import known_series
+from tests.support.promql import labels_of, matched_values, problems, queries
 from tests.support.rules import Rule, shipped_alerts, shipped_rules
 
-TARGET_LABELS = frozenset({"instance", "job"})
-"""What Prometheus adds to everything it scrapes."""
-
-
-def known_names() -> dict[str, Labels]:
-    """The labels of all that rules can ask for: scraped, made by Prometheus, or recorded."""
-    names = {name: frozenset(labels) | TARGET_LABELS for name, labels in catalogue_names().items()}
-    names["up"] = TARGET_LABELS
-    recorded = [rule for rule in shipped_rules() if not rule.is_alert]
-    # A rule that looks back at itself says by its other operand, the first, what labels it has.
-    names |= dict.fromkeys(["ALERTS", *(rule.name for rule in recorded)], frozenset())
-    for rule in recorded:
-        names[rule.name] = labels_of(rule.expr, names) or frozenset()
-    for rule in shipped_alerts().values():
-        names["ALERTS"] |= {"alertname", "alertstate", *rule.labels, *(labels_of(rule.expr, names) or ())}
-    names["ALERTS_FOR_STATE"] = names["ALERTS"] - {"alertstate"}
-    return names
-
-
-KNOWN = known_names()
+KNOWN = known_series()
 
 
 @pytest.mark.parametrize("rule", shipped_rules(), ids=lambda rule: rule.name)
@@ -49,14 +29,6 @@ def test_every_metric_and_label_in_an_annotation_exists(rule: Rule) -> None:
         assert set(re.findall(r"\$labels\.(\w+)", annotation)) <= labels
         for query in queries(annotation):
             assert problems(query, KNOWN) == []
-
-
-@pytest.mark.parametrize("shown", expressions(), ids=lambda shown: f"{shown.dashboard}: {shown.place}")
-def test_every_metric_and_label_in_a_dashboard_exists(shown: Expression) -> None:
-    """A panel that asks for what nobody exports stays empty and says nothing."""
-    found = problems(shown.expr, KNOWN)
-    # A panel may put series of different labels side by side with `or`; a rule would do so by mistake.
-    assert [problem for problem in found if not ("never match" in problem and " or " in problem)] == []
 
 
 def test_every_status_and_reason_exists() -> None:
