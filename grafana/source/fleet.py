@@ -1,74 +1,100 @@
 """The first dashboard: is the fleet alive, and if not, who is gone, since when and why.
 
-Written for 10,000 workers in 100 groups: a query returns one series per status, reason, severity or
-group, or names the `MOST` workers or alerts that tell most.
+Written for 10,000 workers in 100 groups: a query returns one series per status, reason or bucket, or
+names the `MOST` workers or `WORST_GROUPS` that tell most.
 """
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import bargauge, dashboard, stat, statetimeline, table
+from grafana_foundation_sdk.builders import bargauge, dashboard, stat, statetimeline
 from grafana_foundation_sdk.builders import timeseries as lines
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.common import GraphDrawStyle
-from grafana_foundation_sdk.models.dashboard import (
-    DataTransformerConfig,
-    DynamicConfigValue,
-)
 
-from grafana.source import frame, style
+from grafana.source import alerts, frame, style, traffic
+from grafana.source.frame import WORKERS
 
 UID = "heartbeat-fleet"
 
 MOST = 50
-"""How many workers one panel lists, and how many alerts of each severity."""
+"""How many workers one panel lists."""
 
 WORST_GROUPS = 20
 
-# For display only: positive while up, zero while neither up nor down, else why the worker is down.
-TIMELINE_STATES = {
-    1: ("up", style.UP),
-    0: ("pending", style.PENDING),
-    -1: ("stopped", style.STOPPED),
-    -2: ("connection lost", style.LOST),
-    -3: ("timeout", style.SILENT),
-    -4: ("never connected", style.NEVER),
+NOT_RECORDED = "recorded from the second minute on"
+
+REASON_COLORS = {
+    "shutdown": style.STOPPED,
+    "connection_lost": style.LOST,
+    "timeout": style.SILENT,
+    "never_connected": style.NEVER,
+    "heartbeat": style.UP,
+    "connected": style.PENDING,
+}
+
+# For display only, the worst first.
+STATES = {
+    1: ("timeout", style.SILENT),
+    2: ("connection lost", style.LOST),
+    3: ("never connected", style.NEVER),
+    4: ("stopped", style.STOPPED),
+    5: ("pending", style.PENDING),
+    6: ("up", style.UP),
 }
 
 _WORKER = "worker_id, worker, group"
 
-# The choice is made once, at the end of the time range: chosen anew at each step it could name thousands.
-TIMELINE = f"""
-  sum by ({_WORKER}) (
-      heartbeat_worker_up{{group=~"$group"}}
-    or
-      -1 * heartbeat_worker_down_reason{{group=~"$group", reason="shutdown"}}
-    or
-      -2 * heartbeat_worker_down_reason{{group=~"$group", reason="connection_lost"}}
-    or
-      -3 * heartbeat_worker_down_reason{{group=~"$group", reason="timeout"}}
-    or
-      -4 * heartbeat_worker_down_reason{{group=~"$group", reason="never_connected"}}
-  )
-and
-  topk({MOST}, max by ({_WORKER}) (
-    heartbeat_worker_status_since_timestamp_seconds{{group=~"$group"}} @ end()
-  ))
-"""
 
-# Alerts without a group, such as that of the exporter itself, concern every group: hence the empty choice.
-FIRING = f"""
-topk by (severity) ({MOST}, 1000 * max by (severity, alertname, group, worker, reason) (
-    ALERTS_FOR_STATE{{alertname=~"Heartbeat.+", group=~"$group|"}}
-  and ignoring (alertstate)
-    ALERTS{{alertname=~"Heartbeat.+", group=~"$group|", alertstate="firing"}}
-))
+def state(at: str = "") -> str:
+    """PromQL for a number of `STATES` per worker.
+
+    An exporter shows a worker that is down as not up and with a reason, of which the smaller number
+    counts. Of several exporters the one that sees the worker up is right.
+    """
+    down = "".join(
+        f' or {number} * heartbeat_worker_down_reason{{{WORKERS}, reason="{reason}"}}{at}'
+        for number, reason in enumerate(
+            ("timeout", "connection_lost", "never_connected", "shutdown"), start=1
+        )
+    )
+    shown = f"5 + heartbeat_worker_up{{{WORKERS}}}{at}{down}"
+    return f"max by ({_WORKER}) (min by (job, instance, {_WORKER}) ({shown}))"
+
+
+# Chosen and ranked once, at the end of the time range: chosen anew at each step it could be thousands.
+# Prometheus answers in the order of labels, of which `at_end`, the state at that time, is the first. A
+# state outweighs every time, being 1e11 s.
+TIMELINE = f"""
+  {state()}
+* on ({_WORKER}) group_left (at_end)
+  count_values by ({_WORKER}) ("at_end",
+      {state(" @ end()")}
+    and on ({_WORKER})
+      bottomk({MOST},
+          1e11 * {state(" @ end()")}
+        - on ({_WORKER})
+          max by ({_WORKER}) (heartbeat_worker_status_since_timestamp_seconds{{{WORKERS}}} @ end())
+      )
+  )
 """
 
 UP_BY_GROUP = f"""
 sort(bottomk({WORST_GROUPS},
-    sum by (group) (heartbeat_workers{{group=~"$group", status="alive"}})
+    sum by (group) (heartbeat_workers{{{WORKERS}, status="alive"}})
   /
-    (sum by (group) (heartbeat_workers{{group=~"$group"}}) > 0)
+    (sum by (group) (heartbeat_workers{{{WORKERS}}}) > 0)
+))
+"""
+
+# Recorded series have no job or instance.
+AVAILABILITY = f"""
+sort(bottomk({WORST_GROUPS}, group:heartbeat_availability:ratio_rate30d{{group=~"$group"}}))
+"""
+
+BUDGET_LEFT = f"""
+sort(bottomk({WORST_GROUPS},
+  1 - (1 - group:heartbeat_availability:ratio_rate30d{{group=~"$group"}})
+    / on () group_left () (1 - fleet:heartbeat_availability_objective:ratio)
 ))
 """
 
@@ -77,20 +103,22 @@ def build() -> dashboard.Dashboard:
     made = frame.board(
         UID, "Fleet", "Which workers are alive, which are not, and why.", frame.group_choice(), refresh="10s"
     ).annotation(frame.firing_marks())
-    layout: tuple[tuple[style.AnyPanel, int, int], ...] = (
-        (counts(), 14, 4),
-        (share_up(), 5, 4),
-        (alerts_by_severity(), 5, 4),
-        (history(), 12, 8),
-        (changes(), 12, 8),
-        (latest_workers(), 16, 12),
-        (groups(), 8, 12),
-        (latency(), 12, 9),
-        (alerts(), 12, 9),
+    return frame.fill(
+        made,
+        frame.Section(
+            "Now",
+            (
+                (counts(), 11, 4),
+                (share_up(), 4, 4),
+                (lowest_availability(), 4, 4),
+                (alerts.by_severity(), 5, 4),
+            ),
+        ),
+        frame.Section("Workers", ((history(), 12, 8), (changes(), 12, 8), (timeline(), 24, 13))),
+        frame.Section("Alerts", ((alerts.firing(), 24, 8),)),
+        frame.Section("Groups", ((up_by_group(), 8, 10), (availability(), 8, 10), (budget(), 8, 10))),
+        *traffic.sections(),
     )
-    for number, (panel, width, height) in enumerate(layout, start=1):
-        made.with_panel(panel.id(number).span(width).height(height))
-    return made
 
 
 def counts() -> stat.Panel:
@@ -98,10 +126,8 @@ def counts() -> stat.Panel:
         "Workers by status",
         "Workers in each status now. Alive is up; connected and registered are neither up nor down; a "
         "disconnected worker turns not responding when its timeout is over.",
-    ).with_target(style.instant('sum by (status) (heartbeat_workers{group=~"$group"})', "{{status}}"))
-    for status, color in style.STATUS_COLORS.items():
-        panel.override_by_name(status, [style.fixed(color)])
-    return panel.no_value("no workers")
+    ).with_target(style.instant(f"sum by (status) (heartbeat_workers{{{WORKERS}}})", "{{status}}"))
+    return style.paint(panel, style.STATUS_COLORS).no_value("no workers")
 
 
 def share_up() -> stat.Panel:
@@ -112,11 +138,11 @@ def share_up() -> stat.Panel:
             unit=units.PercentUnit,
         )
         .decimals(1)
-        .thresholds(style.steps((None, "red"), (0.9, "orange"), (0.99, "green")))
+        .thresholds(style.shares())
         .with_target(
             style.instant(
-                'sum(heartbeat_workers{group=~"$group", status="alive"})'
-                ' / (sum(heartbeat_workers{group=~"$group"}) > 0)',
+                f'sum(heartbeat_workers{{{WORKERS}, status="alive"}})'
+                f" / (sum(heartbeat_workers{{{WORKERS}}}) > 0)",
                 "up",
             )
         )
@@ -124,31 +150,34 @@ def share_up() -> stat.Panel:
     )
 
 
-def alerts_by_severity() -> stat.Panel:
-    panel = style.numbers(
-        "Firing alerts", "Alerts firing now, by severity; the table below names them."
-    ).with_target(
-        style.instant(
-            'sum by (severity) (ALERTS{alertname=~"Heartbeat.+", group=~"$group|", alertstate="firing"})',
-            "{{severity}}",
+def lowest_availability() -> stat.Panel:
+    return (
+        style.numbers(
+            "Lowest availability",
+            "Of the chosen groups' availability over 30 days the lowest: time up, of the time up or down "
+            "without having been stopped.",
+            unit=units.PercentUnit,
         )
+        .decimals(2)
+        .thresholds(style.shares())
+        .with_target(
+            style.instant(
+                'bottomk(1, group:heartbeat_availability:ratio_rate30d{group=~"$group"})', "{{group}}"
+            )
+        )
+        .no_value(NOT_RECORDED)
     )
-    for severity, color in style.SEVERITY_COLORS.items():
-        panel.override_by_name(severity, [style.fixed(color)])
-    return panel.no_value("none")
 
 
 def history() -> lines.Panel:
     panel = style.stacked(
         "Workers by status over time", "Workers in each status. The total falls when a worker is forgotten."
-    ).with_target(style.query('sum by (status) (heartbeat_workers{group=~"$group"})', "{{status}}"))
-    for status, color in style.STATUS_COLORS.items():
-        panel.override_by_name(status, [style.fixed(color)])
-    return panel
+    ).with_target(style.query(f"sum by (status) (heartbeat_workers{{{WORKERS}}})", "{{status}}"))
+    return style.paint(panel, style.STATUS_COLORS).no_value("no workers")
 
 
 def changes() -> lines.Panel:
-    return (
+    panel = (
         style.stacked(
             "Status changes by reason",
             "Changes of status within each step of the graph, by reason: shutdown is a clean stop; "
@@ -158,95 +187,71 @@ def changes() -> lines.Panel:
         .with_target(
             style.query(
                 "sum by (reason) "
-                '(increase(heartbeat_status_changes_total{group=~"$group"}[$__rate_interval]))',
+                f"(increase(heartbeat_status_changes_total{{{WORKERS}}}[$__rate_interval])) > 0",
                 "{{reason}}",
             )
         )
     )
+    return style.paint(panel, REASON_COLORS).no_value("no changes")
 
 
-def latest_workers() -> statetimeline.Panel:
+def timeline() -> statetimeline.Panel:
     return (
         style.timeline(
-            "Workers whose status changed last",
-            f"The {MOST} workers with the latest change of status, and while they are down, why.",
+            "Workers, the worst first",
+            f"The {MOST} workers that are worst off at the end of the time range: silent, lost, never "
+            "connected, stopped, pending, up, and of those alike the ones that changed last. A click on one "
+            "leads to its dashboard.",
             rows_per_page=20,
         )
-        .mappings(style.states(TIMELINE_STATES))
+        .mappings(style.states(STATES))
+        .max_data_points(240)
+        .data_links([frame.to_worker()])
         .with_target(style.query(TIMELINE.strip(), "{{worker}} · {{group}}"))
+        .no_value("no workers")
     )
 
 
-def groups() -> bargauge.Panel:
+def up_by_group() -> bargauge.Panel:
+    return worst_groups(
+        "Share of workers up, by group",
+        f"The {WORST_GROUPS} groups with the smallest share of workers alive now.",
+        UP_BY_GROUP,
+    ).no_value("no workers")
+
+
+def availability() -> bargauge.Panel:
     return (
-        style.bars(
-            "Share of workers up, by group",
-            f"The {WORST_GROUPS} groups with the smallest share of workers alive now.",
-            unit=units.PercentUnit,
+        worst_groups(
+            "Availability over 30 days, by group",
+            f"The {WORST_GROUPS} groups with the lowest: time that workers were up, of the time up or down "
+            "without having been stopped. Since Prometheus has records, when that is less.",
+            AVAILABILITY,
         )
+        .decimals(3)
+        .no_value(NOT_RECORDED)
+    )
+
+
+def budget() -> bargauge.Panel:
+    return (
+        worst_groups(
+            "Error budget left, by group",
+            f"The {WORST_GROUPS} groups with the least: of the time that the objective allows workers to be "
+            "down in 30 days, the share that is left. Below zero the objective is missed.",
+            BUDGET_LEFT,
+        )
+        .thresholds(style.steps((None, style.BAD), (0, style.WARN), (0.25, style.GOOD)))
+        .no_value(NOT_RECORDED)
+    )
+
+
+def worst_groups(title: str, description: str, expr: str) -> bargauge.Panel:
+    return (
+        style.bars(title, description, unit=units.PercentUnit)
         .min(0)
         .max(1)
-        .thresholds(style.steps((None, "red"), (0.9, "orange"), (0.99, "green")))
-        .data_links(
-            [
-                dashboard.DashboardLink("Only this group").url(
-                    f"/d/{UID}?var-group=${{__field.labels.group}}&var-datasource=${{datasource}}&${{__url_time_range}}"
-                )
-            ]
-        )
-        .with_target(style.instant(UP_BY_GROUP.strip(), "{{group}}"))
-    )
-
-
-def latency() -> lines.Panel:
-    panel = style.curves(
-        "Latency of heartbeats",
-        "From sending to receipt, corrected for the worker's clock; only heartbeats with a fresh "
-        "measurement of that clock count.",
-        unit=units.Seconds,
-    ).min(0)
-    for ref, quantile in (("A", 0.5), ("B", 0.95), ("C", 0.99)):
-        expr = (
-            f"histogram_quantile({quantile}, sum by (le) "
-            '(rate(heartbeat_latency_seconds_bucket{group=~"$group"}[$__rate_interval])))'
-        )
-        panel.with_target(style.query(expr, f"{quantile:.0%} of heartbeats within", ref=ref))
-    return panel
-
-
-def alerts() -> table.Panel:
-    columns = {
-        "Value": "Active",
-        "severity": "Severity",
-        "alertname": "Alert",
-        "group": "Group",
-        "worker": "Worker",
-        "reason": "Reason",
-    }
-    tidy = DataTransformerConfig(
-        id_val="organize",
-        options={
-            "excludeByName": {"Time": True},
-            "indexByName": {name: place for place, name in enumerate(columns)},
-            "renameByName": columns,
-        },
-    )
-    severities = DynamicConfigValue(
-        id_val="mappings",
-        value=[
-            {"type": "value", "options": {name: {"color": color, "index": index}}}
-            for index, (name, color) in enumerate(style.SEVERITY_COLORS.items())
-        ],
-    )
-    colored = DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
-    return (
-        style.rows(
-            "Firing alerts and since when",
-            f"Alerts firing now and when their condition began: the {MOST} latest of each severity.",
-            unit=units.DateTimeFromNow,
-        )
-        .with_target(style.instant(FIRING.strip(), rows=True))
-        .with_transformation(tidy)
-        .override_by_name("Severity", [severities, colored])
-        .no_value("none")
+        .thresholds(style.shares())
+        .data_links([frame.to(UID, "Only this group", group="${__field.labels.group}")])
+        .with_target(style.instant(expr.strip(), "{{group}}"))
     )

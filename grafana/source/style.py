@@ -165,11 +165,14 @@ def stacked(title: str, description: str, *, unit: str = units.Short) -> lines.P
 
 
 def quantiles(title: str, description: str, metric: str, matchers: str) -> lines.Panel:
-    """How long most, nearly all and all but a few took, of the histogram `metric` in seconds."""
+    """How long most, nearly all and all but a few took, of the histogram `metric` in seconds.
+
+    There is no value where nothing was observed, rather than NaN: Grafana tells so of a panel without any.
+    """
     panel = curves(title, description, unit=units.Seconds).min(0).no_value("nothing happened")
     for quantile, (ref, name, color, style) in QUANTILES.items():
         rates = f"rate({metric}_bucket{{{matchers}}}[$__rate_interval])"
-        panel.with_target(query(f"histogram_quantile({quantile}, sum by (le) ({rates}))", name, ref=ref))
+        panel.with_target(query(f"histogram_quantile({quantile}, sum by (le) ({rates})) >= 0", name, ref=ref))
         panel.override_by_name(name, [fixed(color), line(style)])
     return panel
 

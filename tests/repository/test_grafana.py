@@ -152,6 +152,7 @@ GRAIN = 2.0**-20
 # Three groups, five workers. web: one up, one down since 40 by timeout, one stopped at 50. db: one up, one
 # pending. old: scaled to nothing, so it has no share.
 W = '{{job="heartbeat", instance="exporter:8000", worker_id="{0}", worker="{0}", group="{1}"{2}}}'
+G = '{{job="heartbeat", instance="exporter:8000", group="{0}"{1}}}'
 SMALL_FLEET = {
     'heartbeat_build_info{job="heartbeat", instance="exporter:8000", version="1.0"}': 1,
     "heartbeat_worker_up" + W.format("a", "web", ""): 1,
@@ -166,18 +167,30 @@ SMALL_FLEET = {
     "heartbeat_worker_status_since_timestamp_seconds" + W.format("c", "web", ""): 50,
     "heartbeat_worker_status_since_timestamp_seconds" + W.format("d", "db", ""): 20,
     "heartbeat_worker_status_since_timestamp_seconds" + W.format("e", "db", ""): 60,
-    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="web", status="alive"}': 1,
-    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="web", status="not_responding"}': 1,
-    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="web", status="disconnected"}': 1,
-    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="db", status="alive"}': 1,
-    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="db", status="connected"}': 1,
-    'heartbeat_workers{job="heartbeat", instance="exporter:8000", group="old", status="alive"}': 0,
-    'heartbeat_status_changes_total{group="web", from="alive", reason="timeout"}': "0+1x40",
-    'heartbeat_status_changes_total{group="db", from="alive", reason="timeout"}': "0+1x40",
-    'heartbeat_status_changes_total{group="web", from="alive", reason="shutdown"}': 7,
-    'heartbeat_latency_seconds_bucket{group="web", le="0.1"}': "0+90x40",
-    'heartbeat_latency_seconds_bucket{group="web", le="0.2"}': "0+100x40",
-    'heartbeat_latency_seconds_bucket{group="web", le="+Inf"}': "0+100x40",
+    "heartbeat_workers" + G.format("web", ', status="alive"'): 1,
+    "heartbeat_workers" + G.format("web", ', status="not_responding"'): 1,
+    "heartbeat_workers" + G.format("web", ', status="disconnected"'): 1,
+    "heartbeat_workers" + G.format("db", ', status="alive"'): 1,
+    "heartbeat_workers" + G.format("db", ', status="connected"'): 1,
+    "heartbeat_workers" + G.format("old", ', status="alive"'): 0,
+    "heartbeat_status_changes_total" + G.format("web", ', from="alive", reason="timeout"'): "0+1x40",
+    "heartbeat_status_changes_total" + G.format("db", ', from="alive", reason="timeout"'): "0+1x40",
+    "heartbeat_status_changes_total" + G.format("web", ', from="alive", reason="shutdown"'): 7,
+    "heartbeat_latency_seconds_bucket" + G.format("web", ', le="0.1"'): "0+90x40",
+    "heartbeat_latency_seconds_bucket" + G.format("web", ', le="0.2"'): "0+100x40",
+    "heartbeat_latency_seconds_bucket" + G.format("web", ', le="+Inf"'): "0+100x40",
+    "heartbeat_arrival_interval_seconds_bucket" + G.format("web", ', le="5"'): "0+10x40",
+    "heartbeat_arrival_interval_seconds_bucket" + G.format("web", ', le="+Inf"'): "0+10x40",
+    "heartbeat_heartbeats_total" + G.format("web", ""): "0+10x40",
+    "heartbeat_late_heartbeats_total" + G.format("web", ""): "0+1x40",
+    "heartbeat_detection_delay_seconds_bucket" + G.format("web", ', le="0.1"'): "0+10x40",
+    "heartbeat_detection_delay_seconds_bucket" + G.format("web", ', le="+Inf"'): "0+10x40",
+    "heartbeat_registrations_total" + G.format("web", ', kind="new"'): "0+2x40",
+    "heartbeat_identity_conflicts_total" + G.format("web", ""): 0,
+    "heartbeat_worker_restarts_total" + W.format("a", "web", ""): "0+1x40",
+    'group:heartbeat_availability:ratio_rate30d{group="web"}': 0.98,
+    'group:heartbeat_availability:ratio_rate30d{group="db"}': 0.995,
+    "fleet:heartbeat_availability_objective:ratio": 0.99,
     'ALERTS{alertname="HeartbeatWorkerDown", alertstate="firing", severity="warning", '
     'group="web", worker="b", worker_id="b", reason="timeout"}': 1,
     'ALERTS_FOR_STATE{alertname="HeartbeatWorkerDown", severity="warning", '
@@ -199,6 +212,7 @@ SMALL_ANSWERS: dict[str, list[dict[str, float]]] = {
         }
     ],
     "Share of workers up": [{"{}": 0.4}],
+    "Lowest availability": [{'{group="web"}': 0.98}],
     "Firing alerts": [{'{severity="critical"}': 1, '{severity="warning"}': 1}],
     "Workers by status over time": [
         {
@@ -209,25 +223,38 @@ SMALL_ANSWERS: dict[str, list[dict[str, float]]] = {
         }
     ],
     # Two groups count one change each in 5 s, hence eight in the 20 s of the range.
-    "Status changes by reason": [{'{reason="timeout"}': 8, '{reason="shutdown"}': 0}],
-    "Workers whose status changed last": [
+    "Status changes by reason": [{'{reason="timeout"}': 8}],
+    "Workers, the worst first": [
         {
-            '{worker_id="a", worker="a", group="web"}': 1,
-            '{worker_id="b", worker="b", group="web"}': -3,
-            '{worker_id="c", worker="c", group="web"}': -1,
-            '{worker_id="d", worker="d", group="db"}': 1,
-            '{worker_id="e", worker="e", group="db"}': 0,
+            '{worker_id="b", worker="b", group="web", at_end="1"}': 1,
+            '{worker_id="c", worker="c", group="web", at_end="4"}': 4,
+            '{worker_id="e", worker="e", group="db", at_end="5"}': 5,
+            '{worker_id="d", worker="d", group="db", at_end="6"}': 6,
+            '{worker_id="a", worker="a", group="web", at_end="6"}': 6,
         }
     ],
-    "Share of workers up, by group": [{'{group="web"}': 1 / 3, '{group="db"}': 0.5}],
-    "Latency of heartbeats": [{"{}": 0.1 * 50 / 90}, {"{}": 0.15}, {"{}": 0.19}],
     "Firing alerts and since when": [
         {
             '{severity="critical", alertname="HeartbeatExporterRestarting"}': 30_000,
             '{severity="warning", alertname="HeartbeatWorkerDown", '
-            'group="web", worker="b", reason="timeout"}': 45_000,
+            'group="web", worker="b", worker_id="b", reason="timeout"}': 45_000,
         }
     ],
+    "Share of workers up, by group": [{'{group="web"}': 1 / 3, '{group="db"}': 0.5}],
+    "Availability over 30 days, by group": [
+        {
+            '{group="web"}': 0.98,
+            '{group="db"}': 0.995,
+        }
+    ],
+    "Error budget left, by group": [{'{group="web"}': -1, '{group="db"}': 0.5}],
+    "Latencies of heartbeats": [{'{le="0.1"}': 360, '{le="0.2"}': 400, '{le="+Inf"}': 400}],
+    "Intervals between heartbeats": [{'{le="5"}': 40, '{le="+Inf"}': 40}],
+    "Latency of most heartbeats": [{"{}": 0.1 * 50 / 90}, {"{}": 0.15}, {"{}": 0.19}],
+    "Share of heartbeats on time": [{"{}": 0.9}],
+    "Detection delay": [{"{}": 0.05}, {"{}": 0.095}, {"{}": 0.099}],
+    "Registrations": [{'{kind="new"}': 8}, {"{}": 0}],
+    "Restarts": [{"{}": 4}],
     "variable job": [{'{job="heartbeat"}': 1}],
     "variable instance": [{'{instance="exporter:8000"}': 1}],
     "variable group": [{'{group="web"}': 3, '{group="db"}': 2, '{group="old"}': 1}],
@@ -256,24 +283,34 @@ def test_expressions_answer_for_a_small_fleet(tmp_path: Path) -> None:
 
 def large_fleet() -> dict[str, float | str]:
     """800 workers in 100 groups, all down, each with an alert of its own and one for its group."""
-    fleet: dict[str, float | str] = {'heartbeat_build_info{job="h", instance="e"}': 1}
+    fleet: dict[str, float | str] = {
+        'heartbeat_build_info{job="h", instance="e"}': 1,
+        "fleet:heartbeat_availability_objective:ratio": 0.99,
+    }
     for number in range(800):
         group = f"g{number % 100}"
         fleet["heartbeat_worker_up" + W.format(f"w{number}", group, "")] = 0
         fleet["heartbeat_worker_down_reason" + W.format(f"w{number}", group, ', reason="timeout"')] = 1
         since = "heartbeat_worker_status_since_timestamp_seconds" + W.format(f"w{number}", group, "")
         fleet[since] = number
+        fleet["heartbeat_worker_restarts_total" + W.format(f"w{number}", group, "")] = "0+1x40"
         alert = f'alertname="HeartbeatWorkerDown", severity="warning", group="{group}", worker="w{number}"'
         fleet[f'ALERTS{{{alert}, alertstate="firing"}}'] = 1
         fleet[f"ALERTS_FOR_STATE{{{alert}}}"] = number
     for group in (f"g{number}" for number in range(100)):
+        shown = f'job="h", instance="e", group="{group}"'
         for status in ("registered", "connected", "alive", "disconnected", "not_responding"):
-            fleet[f'heartbeat_workers{{job="h", instance="e", group="{group}", status="{status}"}}'] = 4
+            fleet[f'heartbeat_workers{{{shown}, status="{status}"}}'] = 4
         for reason in ("timeout", "shutdown", "connection_lost", "never_connected"):
-            change = f'group="{group}", from="alive", to="not_responding", reason="{reason}"'
+            change = f'{shown}, from="alive", to="not_responding", reason="{reason}"'
             fleet[f"heartbeat_status_changes_total{{{change}}}"] = "0+1x40"
-        for bucket in ("0.1", "+Inf"):
-            fleet[f'heartbeat_latency_seconds_bucket{{group="{group}", le="{bucket}"}}'] = "0+1x40"
+        names = ("latency", "arrival_interval", "detection_delay")
+        for name, bucket in itertools.product(names, ("0.1", "+Inf")):
+            fleet[f'heartbeat_{name}_seconds_bucket{{{shown}, le="{bucket}"}}'] = "0+1x40"
+        for name in ("heartbeats", "late_heartbeats", "identity_conflicts"):
+            fleet[f"heartbeat_{name}_total{{{shown}}}"] = "0+1x40"
+        fleet[f'heartbeat_registrations_total{{{shown}, kind="new"}}'] = "0+1x40"
+        fleet[f'group:heartbeat_availability:ratio_rate30d{{group="{group}"}}'] = 0.5
         alert = f'alertname="HeartbeatGroupDegraded", severity="critical", group="{group}"'
         fleet[f'ALERTS{{{alert}, alertstate="firing"}}'] = 1
         fleet[f"ALERTS_FOR_STATE{{{alert}}}"] = 1

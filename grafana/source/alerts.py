@@ -1,0 +1,80 @@
+"""Panels of the alerts that fire in the chosen groups.
+
+Alerts without a group, such as that of the exporter itself, concern every group: hence the empty choice
+beside the chosen ones.
+"""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import stat, table
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
+
+from grafana.source import frame, style
+
+MOST = 50
+"""How many alerts of each severity the table lists."""
+
+FIRING = f"""
+topk by (severity) ({MOST}, 1000 * max by (severity, alertname, group, worker, worker_id, reason) (
+    ALERTS_FOR_STATE{{alertname=~"Heartbeat.+", group=~"$group|"}}
+  and ignoring (alertstate)
+    ALERTS{{alertname=~"Heartbeat.+", group=~"$group|", alertstate="firing"}}
+))
+"""
+
+
+def by_severity() -> stat.Panel:
+    panel = style.numbers(
+        "Firing alerts", "Alerts firing now, by severity; the table below names them."
+    ).with_target(
+        style.instant(
+            'sum by (severity) (ALERTS{alertname=~"Heartbeat.+", group=~"$group|", alertstate="firing"})',
+            "{{severity}}",
+        )
+    )
+    return style.paint(panel, style.SEVERITY_COLORS).no_value("none")
+
+
+def firing() -> table.Panel:
+    columns = {
+        "Value": "Active",
+        "severity": "Severity",
+        "alertname": "Alert",
+        "group": "Group",
+        "worker": "Worker",
+        "reason": "Reason",
+        "worker_id": "Id",
+    }
+    tidy = DataTransformerConfig(
+        id_val="organize",
+        options={
+            "excludeByName": {"Time": True},
+            "indexByName": {name: place for place, name in enumerate(columns)},
+            "renameByName": columns,
+        },
+    )
+    severities = DynamicConfigValue(
+        id_val="mappings",
+        value=[
+            {"type": "value", "options": {name: {"color": color, "index": index}}}
+            for index, (name, color) in enumerate(style.SEVERITY_COLORS.items())
+        ],
+    )
+    colored = DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
+    worker = frame.to(
+        "heartbeat-worker", "This worker", worker_id="${__data.fields.Id}", group="${__data.fields.Group}"
+    )
+    return (
+        style.rows(
+            "Firing alerts and since when",
+            f"Alerts firing now and when their condition began: the {MOST} latest of each severity. Those "
+            "without a group concern every group. A click on a worker leads to its dashboard.",
+            unit=units.DateTimeFromNow,
+        )
+        .with_target(style.instant(FIRING.strip(), rows=True))
+        .with_transformation(tidy)
+        .override_by_name("Severity", [severities, colored])
+        .override_by_name("Worker", [DynamicConfigValue(id_val="links", value=[worker.build()])])
+        .no_value("none")
+    )
