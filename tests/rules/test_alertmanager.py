@@ -107,11 +107,20 @@ def test_waits_and_grouping() -> None:
     assert route == {
         "receiver": "default",
         "group_by": ["alertname", "group", "check"],
-        "group_wait": "5s",
+        "group_wait": "6s",
         "group_interval": "30s",
         "repeat_interval": "4h",
     }
-    assert [child["matchers"] for child in CONFIG["route"]["routes"]] == [['alertname="Watchdog"']]
+    assert CONFIG["route"]["routes"] == [
+        {"matchers": ['alertname="HeartbeatGroupDegraded"'], "group_wait": "10s"},
+        {
+            "receiver": "dead-mans-switch",
+            "matchers": ['alertname="Watchdog"'],
+            "group_wait": "0s",
+            "group_interval": "1m",
+            "repeat_interval": "30s",
+        },
+    ]
 
 
 def named(matchers: list[str]) -> set[str]:
