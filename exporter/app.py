@@ -40,7 +40,10 @@ from exporter.store.base import LeaseHeld, Store, StoreError
 from exporter.store.journal import Journal
 from exporter.telemetry import Telemetry
 from exporter.transition_log import log_effect
-from exporter.web import landing
+from exporter.web import routes as pages
+from exporter.web.frame import Condition, Frame, Links
+from exporter.web.live import Live
+from exporter.web.roster import Roster
 from worker_agent.signals import on_termination
 
 logger = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))
     app.state.exporter = exporter
     of_workers = exporter.worker_routers() if workers else ()
-    for router in (landing.routes(workers=workers), *exporter.routers(), *of_workers):
+    for router in (exporter.pages(workers=workers), *exporter.routers(), *of_workers):
         app.include_router(router)
     return app
 
@@ -170,6 +173,7 @@ class Exporter:
         self.reloader = Reloader(
             settings.config_file, self._reconfigure, clock=clock, telemetry=self.telemetry
         )
+        self.live = Live(clock, self.telemetry)
         self.stopping = False
         self._settings = settings
         for sink in (
@@ -178,6 +182,7 @@ class Exporter:
             self.journal,
             self.recent,
             self.acting.on_effect,
+            self.live.on_effect,
         ):
             self.monitor.add_sink(sink)
 
@@ -197,6 +202,10 @@ class Exporter:
             lifecycle.routes(self.reloader.reload, enabled=self._settings.enable_lifecycle),
         )
 
+    def pages(self, *, workers: bool) -> APIRouter:
+        frame = Frame(self._condition, Links(), workers=workers, now=lambda: self.monitor.now().wall)
+        return pages.routes(frame, Roster(self.monitor), self.monitor, self.live)
+
     def worker_routers(self) -> Sequence[APIRouter]:
         written = self.journal.written_through
         return (
@@ -207,13 +216,22 @@ class Exporter:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        # The server closes its sockets before it tells us that it ends, so the signal has to.
-        forget_signals = on_termination(self.stop_judging)
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            self.stop_judging()
+            loop.call_soon_threadsafe(self.live.close)
+
+        # The server closes its sockets, and waits for streams, before it tells us that it ends. So the
+        # signal has to.
+        forget_signals = on_termination(end)
+        pages = asyncio.create_task(self.live.run(), name="pages")
         try:
             async with self.running():
                 yield
         finally:
             forget_signals()
+            await _cancel(pages)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -277,6 +295,12 @@ class Exporter:
         names = [probe.name for probe in configuration.probes]
         self.acting.reconfigure(configuration.actions, configuration.brake, names)
         self.probing.reconfigure(configuration.probes, configuration.concurrency)
+
+    def _condition(self) -> Condition:
+        journal = self.journal
+        return Condition(
+            self.loading, self.monitor.warming_up(), self.store.where, journal.problem, journal.pending
+        )
 
     def _store_health(self) -> health.StoreHealth:
         problem = self.journal.problem

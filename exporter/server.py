@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from exporter.errors import CannotListen, UsageError
+from exporter.http import AbruptHTTP
 from exporter.websocket import DirectWebSocket
 from worker_agent import protocol
 
@@ -49,6 +50,7 @@ def serve(app: FastAPI, address: str) -> None:
         app,
         log_config=None,
         access_log=False,
+        http=AbruptHTTP,
         ws=DirectWebSocket,
         ws_max_size=protocol.MAX_FRAME,
         # Compression costs tens of KiB for each connection, and a heartbeat is shorter than its dictionary.

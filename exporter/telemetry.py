@@ -111,6 +111,19 @@ class Telemetry:
                 registry=registry,
             ),
         )
+        self.page_viewers = Gauge(
+            "heartbeat_page_viewers", "Status pages that are open and kept up to date.", registry=registry
+        )
+        self.page_viewers_refused = Counter(
+            "heartbeat_page_viewers_refused_total",
+            "Status pages that were not kept up to date: too many were open, or the exporter was ending.",
+            registry=registry,
+        )
+        self.page_viewers_dropped = Counter(
+            "heartbeat_page_viewers_dropped_total",
+            "Status pages that were no longer kept up to date because they did not take what was sent.",
+            registry=registry,
+        )
         self.store_up = Gauge(
             "heartbeat_store_up",
             "Whether the last attempt to reach the store succeeded (1) or not (0).",

@@ -40,8 +40,8 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # These bring handlers of their own when a server was started before us; the root has ours.
 _SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
-# At DEBUG these write a line for each frame, header or selector, around ours that say the same.
-_WORDY_LOGGERS = (*_SERVER_LOGGERS, "websockets", "asyncio")
+# At DEBUG these write a line for each frame, header, selector or event, around ours that say the same.
+_WORDY_LOGGERS = (*_SERVER_LOGGERS, "websockets", "asyncio", "sse_starlette")
 
 # What a record has besides `extra`. Uvicorn repeats its message with terminal colours, and websockets
 # attaches the whole connection.

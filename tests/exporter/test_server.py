@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from exporter.errors import CannotListen, UsageError
+from exporter.http import AbruptHTTP
 from exporter.server import listen, serve
 from exporter.websocket import DirectWebSocket
 
@@ -127,6 +128,7 @@ def served(handlers_as_found: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_options(served: uvicorn.Config) -> None:
     """Small frames, no compression, no pings of the server's own, and a bounded time to end."""
     expected: dict[str, Any] = {
+        "http": AbruptHTTP,
         "ws": DirectWebSocket,
         "ws_max_size": 4096,
         "ws_per_message_deflate": False,

@@ -14,7 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 CORE = ["exporter.core"]
 SHELL = [*CORE, "exporter", "exporter.clock", "exporter.errors", "exporter.settings", "exporter.telemetry"]
-SERVED = [*SHELL, "exporter.direct", "exporter.monitor", "exporter.recent", "worker_agent.protocol"]
+SERVED = [
+    *SHELL,
+    "exporter.direct",
+    "exporter.hang_up",
+    "exporter.monitor",
+    "exporter.recent",
+    "worker_agent.protocol",
+]
 PARTS = [
     *SERVED,
     "exporter.actions",
@@ -45,6 +52,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.transition_log": CORE,
     "exporter.logs": ["worker_agent.logs"],
     "exporter.direct": [],
+    "exporter.hang_up": [],
     "exporter.monitor": SHELL,
     "exporter.actions": SHELL,
     "exporter.probes": SHELL,
@@ -57,9 +65,11 @@ LAYERS: dict[str, list[str]] = {
     "exporter.app": PARTS,
     "exporter.daemon": [*PARTS, "exporter.app", "exporter.logs", "exporter.pidfile", "exporter.privileges"],
     "exporter.shipped": [],
+    "exporter.http": ["exporter.hang_up"],
     "exporter.websocket": ["exporter.direct", "worker_agent.protocol"],
     "exporter.server": [
         "exporter.errors",
+        "exporter.http",
         "exporter.websocket",
         "worker_agent.protocol",
     ],
@@ -184,10 +194,17 @@ PRIVATE: dict[str, list[str]] = {
     "redis": ["exporter.store", "worker_agent.health"],
     "sqlite3": ["exporter.store"],
     "starlette_prometheus": ["worker_agent.instrumentation"],
+    "sse_starlette": ["exporter.web"],
     "structlog": ["worker_agent.logs"],
     "typer": ["exporter.cli"],
     "daemon": ["exporter.daemon"],
-    "uvicorn": ["exporter.server", "exporter.websocket", "worker_agent.health", "worker_agent.main"],
+    "uvicorn": [
+        "exporter.http",
+        "exporter.server",
+        "exporter.websocket",
+        "worker_agent.health",
+        "worker_agent.main",
+    ],
     "websockets": ["exporter.probes", "exporter.websocket", "worker_agent.client"],
     "yaml": ["exporter.configuration"],
 }

@@ -13,7 +13,16 @@ import structlog
 
 ROOT = Path(__file__).parents[2]
 
-CONFIGURED = (None, "uvicorn", "uvicorn.access", "uvicorn.error", "uvicorn.asgi", "websockets", "asyncio")
+CONFIGURED = (
+    None,
+    "uvicorn",
+    "uvicorn.access",
+    "uvicorn.error",
+    "uvicorn.asgi",
+    "websockets",
+    "asyncio",
+    "sse_starlette",
+)
 """The loggers that `worker_agent.logs.configure` changes; None is the root."""
 
 
