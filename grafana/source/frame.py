@@ -85,7 +85,7 @@ def fill(made: dashboard.Dashboard, *sections: Section) -> dashboard.Dashboard:
 def data_source() -> dashboard.DatasourceVariable:
     return (
         dashboard.DatasourceVariable("datasource")
-        .label("Data Source")
+        .label("Data source")
         .description("The Prometheus that scrapes the exporter.")
         .type("prometheus")
         .current(VariableOption(selected=True, text="Prometheus", value=PROMETHEUS_UID))
