@@ -14,6 +14,7 @@ from typing import NamedTuple
 import promql_parser as promql
 
 Labels = frozenset[str]
+Parents = tuple[promql.Expr, ...]
 
 OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 SET_OPERATORS = ("and", "or", "unless")
@@ -38,6 +39,26 @@ def selectors(expr: str) -> list[Selector]:
 
     promql.walk(promql.parse(expr), visit)
     return found
+
+
+def nodes(expr: promql.Expr, parents: Parents = ()) -> Iterator[tuple[promql.Expr, Parents]]:
+    """Every part of an expression, itself first, each with those that it is part of, the outermost first."""
+    yield expr, parents
+    match expr:
+        case promql.MatrixSelector():
+            inner = [expr.vector_selector]
+        case promql.SubqueryExpr() | promql.ParenExpr() | promql.UnaryExpr():
+            inner = [expr.expr]
+        case promql.AggregateExpr():
+            inner = [expr.expr] if expr.param is None else [expr.param, expr.expr]
+        case promql.BinaryExpr():
+            inner = [expr.lhs, expr.rhs]
+        case promql.Call():
+            inner = list(expr.args)
+        case _:
+            inner = []
+    for part in inner:
+        yield from nodes(part, (*parents, expr))
 
 
 def matched_values(exprs: Iterable[str]) -> dict[str, set[str]]:
@@ -129,6 +150,8 @@ class _Checker:
             case "histogram_quantile":
                 self._demand(["le"], arguments[1] or frozenset(), node.prettify())
                 return (arguments[1] or frozenset()) - {"le"}
+            case "label_replace" | "label_join":
+                return (arguments[0] or frozenset()) | {node.args[1].val}
             case _:
                 return next((labels for labels in arguments if labels is not None), None)
 

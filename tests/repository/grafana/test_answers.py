@@ -1,0 +1,123 @@
+"""Central panels show a small fleet as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.dashboards import expressions, load
+from tests.support.evaluation import Answer, evaluate
+
+E = 'job="heartbeat-exporter", instance="manager:8000"'
+W = E + ', worker_id="{0}", worker="{0}", group="{1}"'
+
+
+def of(metric: str, worker: str, group: str, more: str = "") -> str:
+    return f"{metric}{{{W.format(worker, group)}{more}}}"
+
+
+# Three groups, five workers. web: one up, one down since 40 by timeout, one stopped at 50. db: one up, one
+# pending. old: scaled to nothing, so it has no share.
+SERIES: dict[str, float | str] = {
+    of("heartbeat_worker_up", "a", "web"): 1,
+    of("heartbeat_worker_up", "b", "web"): 0,
+    of("heartbeat_worker_up", "c", "web"): 0,
+    of("heartbeat_worker_up", "d", "db"): 1,
+    of("heartbeat_worker_up", "e", "db"): 0,
+    of("heartbeat_worker_down_reason", "b", "web", ', reason="timeout"'): 1,
+    of("heartbeat_worker_down_reason", "c", "web", ', reason="shutdown"'): 1,
+    **{
+        of("heartbeat_worker_status_since_timestamp_seconds", worker, group): since
+        for worker, group, since in (
+            *(("a", "web", 10), ("b", "web", 40), ("c", "web", 50)),
+            *(("d", "db", 20), ("e", "db", 60)),
+        )
+    },
+    **{
+        f'heartbeat_workers{{{E}, group="{group}", status="{status}"}}': count
+        for group, status, count in (
+            *(("web", "alive", 1), ("web", "not_responding", 1), ("web", "disconnected", 1)),
+            *(("db", "alive", 1), ("db", "connected", 1), ("old", "alive", 0)),
+        )
+    },
+    f'heartbeat_status_changes_total{{{E}, group="web", from="alive", reason="timeout"}}': "0+1x20",
+    f'heartbeat_status_changes_total{{{E}, group="db", from="alive", reason="timeout"}}': "0+1x20",
+    f'heartbeat_status_changes_total{{{E}, group="web", from="alive", reason="shutdown"}}': 7,
+    f'heartbeat_latency_seconds_bucket{{{E}, group="web", le="0.1"}}': "0+90x20",
+    f'heartbeat_latency_seconds_bucket{{{E}, group="web", le="0.2"}}': "0+100x20",
+    f'heartbeat_latency_seconds_bucket{{{E}, group="web", le="+Inf"}}': "0+100x20",
+    f'heartbeat_heartbeats_total{{{E}, group="web"}}': "0+15x20",
+    f'heartbeat_heartbeats_total{{{E}, group="db"}}': "0+5x20",
+    f'heartbeat_late_heartbeats_total{{{E}, group="web"}}': "0+1x20",
+    'group:heartbeat_availability:ratio_rate30d{group="web"}': 0.985,
+    'group:heartbeat_availability:ratio_rate30d{group="db"}': 1,
+    "fleet:heartbeat_availability_objective:ratio": 0.99,
+    'ALERTS{alertname="HeartbeatWorkerDown", alertstate="firing", severity="warning", '
+    'group="web", worker="b", worker_id="b", reason="timeout"}': 1,
+    'ALERTS_FOR_STATE{alertname="HeartbeatWorkerDown", severity="warning", '
+    'group="web", worker="b", worker_id="b", reason="timeout"}': 45,
+    'ALERTS{alertname="HeartbeatStoreDown", alertstate="pending", severity="critical"}': 1,
+    'ALERTS_FOR_STATE{alertname="HeartbeatStoreDown", severity="critical"}': 99,
+    'ALERTS{alertname="HeartbeatExporterRestarting", alertstate="firing", severity="critical"}': 1,
+    'ALERTS_FOR_STATE{alertname="HeartbeatExporterRestarting", severity="critical"}': 30,
+    'ALERTS{alertname="Watchdog", alertstate="firing", severity="none"}': 1,
+}
+
+BY_STATUS: Answer = {
+    '{status="alive"}': 2,
+    '{status="connected"}': 1,
+    '{status="disconnected"}': 1,
+    '{status="not_responding"}': 1,
+}
+
+FLEET: dict[str, list[Answer]] = {
+    "Workers by status": [BY_STATUS],
+    "Workers by status over time": [BY_STATUS],
+    "Share of workers up": [{"{}": 0.4}],
+    "Lowest availability": [{'{group="web"}': 0.985}],
+    "Firing alerts": [{'{severity="critical"}': 1, '{severity="warning"}': 1}],
+    # Two groups count one change each in 5 s, hence eight in the 20 s of the range.
+    "Status changes by reason": [{'{reason="timeout"}': 8}],
+    # The worst first: 1 is a timeout, 4 stopped, 5 pending, 6 up.
+    "Workers, the worst first": [
+        {
+            '{at_end="1", worker_id="b", worker="b", group="web"}': 1,
+            '{at_end="4", worker_id="c", worker="c", group="web"}': 4,
+            '{at_end="5", worker_id="e", worker="e", group="db"}': 5,
+            '{at_end="6", worker_id="a", worker="a", group="web"}': 6,
+            '{at_end="6", worker_id="d", worker="d", group="db"}': 6,
+        }
+    ],
+    "Share of workers up, by group": [{'{group="web"}': 1 / 3, '{group="db"}': 0.5}],
+    "Availability over 30 days, by group": [{'{group="web"}': 0.985, '{group="db"}': 1}],
+    # Of 1 % that may be lost web has lost one and a half.
+    "Error budget left, by group": [{'{group="web"}': -0.5, '{group="db"}': 1}],
+    "Latency of most heartbeats": [{"{}": 0.1 * 50 / 90}, {"{}": 0.15}, {"{}": 0.19}],
+    "Share of heartbeats on time": [{"{}": 0.95}],
+    "Firing alerts and since when": [
+        {
+            '{severity="critical", alertname="HeartbeatExporterRestarting"}': 30_000,
+            '{severity="warning", alertname="HeartbeatWorkerDown", '
+            'group="web", worker="b", worker_id="b", reason="timeout"}': 45_000,
+        }
+    ],
+    "variable group": [{'{group="web"}': 3, '{group="db"}': 2, '{group="old"}': 1}],
+    "annotation Firing alerts": [
+        {
+            '{alertname="HeartbeatWorkerDown", group="web"}': 1,
+            '{alertname="HeartbeatExporterRestarting"}': 1,
+        }
+    ],
+}
+
+
+@pytest.mark.servers("promtool")
+def test_fleet_dashboard_shows_a_small_fleet(tmp_path: Path) -> None:
+    """Each worker, group and alert as it is, whichever exporter says so."""
+    asked = [query for query in expressions(load()["heartbeat-fleet"]) if query.place in FLEET]
+    answers = [(place, answer) for place, answers in FLEET.items() for answer in answers]
+    assert sorted(query.place for query in asked) == sorted(place for place, _ in answers)
+
+    by_place = {place: iter(answers) for place, answers in FLEET.items()}
+    evaluate(tmp_path, SERIES, {query.expr: next(by_place[query.place]) for query in asked})

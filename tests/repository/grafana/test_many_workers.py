@@ -1,0 +1,136 @@
+"""The dashboards can be looked at with a large fleet all of which is down."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from exporter.core.acting import RunFailure
+from exporter.core.model import DOWN_REASONS, Status
+from exporter.core.probing import Failure
+from tests.support.dashboards import Dashboard, expressions, load
+from tests.support.evaluation import evaluate
+from tests.support.names import SLOT, WORKER_TARGET_LABELS, known_series, worker_series
+from tests.support.promql import Labels, selectors
+
+WORKERS = 800
+GROUPS = 100
+OTHERS = 300
+"""Probes, and actions."""
+
+MOST = 200
+"""Series that one query may answer with: more can neither be drawn nor read."""
+
+KNOWN = known_series()
+
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "status": tuple(Status),
+    "from": ("alive",),
+    "to": ("not_responding",),
+    "check": ("database", "queue"),
+    "le": ("0.1", "1.0", "+Inf"),
+    "phase": ("resolve", "connect"),
+    "kind": ("promote", "demote"),
+    "function": tuple(f"f{number}" for number in range(2)),
+    "path_template": tuple(f"/p{number}" for number in range(2)),
+    "status_code": ("200", "500"),
+}
+"""Of labels that tell parts of one thing apart; of any other label there is one value."""
+
+REASONS: Mapping[str, tuple[str, ...]] = {
+    "heartbeat_probe": tuple(Failure),
+    "heartbeat_action": tuple(RunFailure),
+}
+
+
+def things(name: str, labels: Labels) -> list[dict[str, str]]:
+    """Which workers, groups, probes or actions a metric is about."""
+    exporter = {"job": "heartbeat-exporter", "instance": "manager:8000"} if "job" in labels else {}
+    if name in worker_series() and labels >= WORKER_TARGET_LABELS:
+        return [
+            {
+                "job": "heartbeat-workers",
+                "worker": f"w{number}",
+                "group": f"g{number % GROUPS}",
+                "instance": f"w{number}@10.0.0.1:{number}",
+            }
+            for number in range(WORKERS)
+        ]
+    if "worker" in labels:
+        return [
+            {**exporter, "worker_id": f"w{number}", "worker": f"w{number}", "group": f"g{number % GROUPS}"}
+            for number in range(WORKERS)
+        ]
+    if "group" in labels:
+        return [{**exporter, "group": f"g{number}"} for number in range(GROUPS)]
+    if "probe" in labels:
+        return [{**exporter, "probe": f"p{number}", "target": f"tcp:{number}"} for number in range(OTHERS)]
+    if "action" in labels:
+        return [{**exporter, "action": f"a{number}"} for number in range(OTHERS)]
+    return [exporter]
+
+
+def splits(name: str, labels: Labels) -> Iterator[dict[str, str]]:
+    """The values of its other labels."""
+    reasons = next(
+        (known for prefix, known in REASONS.items() if name.startswith(prefix)), tuple(DOWN_REASONS)
+    )
+    if not name.endswith("_total"):
+        reasons = reasons[:1]  # a worker is down for one
+    given = {**VALUES, "reason": reasons}
+    return (
+        dict(zip(labels, chosen, strict=True))
+        for chosen in itertools.product(*(given.get(label, ("x",)) for label in labels))
+    )
+
+
+def alerts() -> Iterator[dict[str, str]]:
+    """One of each worker and one of each group, as the labels of ALERTS_FOR_STATE."""
+    for number in range(WORKERS):
+        worker = {"group": f"g{number % GROUPS}", "worker": f"w{number}", "worker_id": f"w{number}"}
+        yield {"alertname": "HeartbeatWorkerDown", "severity": "warning", "reason": "timeout", **worker}
+    for number in range(GROUPS):
+        yield {"alertname": "HeartbeatGroupDegraded", "severity": "critical", "group": f"g{number}"}
+
+
+def series_of(name: str) -> Iterator[dict[str, str]]:
+    """The labels of all series of a metric."""
+    if name == "ALERTS":
+        yield from ({**alert, "alertstate": "firing"} for alert in alerts())
+    elif name == "ALERTS_FOR_STATE":
+        yield from alerts()
+    else:
+        labels = KNOWN[name] - SLOT
+        for thing in things(name, labels):
+            for split in splits(name, labels - thing.keys()):
+                yield {**thing, **split}
+
+
+def large(names: set[str]) -> dict[str, float | str]:
+    """Of these metrics all series of a large fleet: counters count, and nothing is up."""
+    series: dict[str, float | str] = {}
+    for name in sorted(names):
+        value: float | str = 0 if name.endswith(("_up", "_success")) else 1
+        if name.endswith(("_total", "_bucket", "_sum", "_count")):
+            value = "0+1x20"
+        for labels in series_of(name):
+            written = ", ".join(f'{label}="{value}"' for label, value in labels.items())
+            series[f"{name}{{{written}}}"] = value
+    return series
+
+
+@pytest.mark.slow
+@pytest.mark.servers("promtool")
+@pytest.mark.parametrize("dashboard", [pytest.param(board, id=uid) for uid, board in load().items()])
+def test_no_query_returns_the_whole_fleet(dashboard: Dashboard, tmp_path: Path) -> None:
+    """With every worker, group, probe and action in trouble a panel, mark or choice has a bound."""
+    asked = [query.expr for query in expressions(dashboard) if not query.place.startswith("variable ")]
+    names = {selector.metric for expr in asked for selector in selectors(expr)}
+    series = large(names)
+    assert len(series) > WORKERS
+    evaluate(
+        tmp_path, series, {f"(count({expr}) or vector(0)) <= bool {MOST}": {"{}": 1.0} for expr in asked}
+    )

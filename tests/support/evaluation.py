@@ -1,0 +1,58 @@
+"""What expressions answer for made-up series, by `promtool test rules`."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from .processes import program
+
+STEP = 5
+"""Seconds between samples, as Prometheus scrapes."""
+
+AT = 100
+"""Seconds from the first sample to the question."""
+
+GRAIN = 2.0**-20
+
+Answer = Mapping[str, float]
+"""Values by labels, `{status="alive"}`."""
+
+
+def evaluate(directory: Path, series: Mapping[str, float | str], questions: Mapping[str, Answer]) -> None:
+    """AssertionError unless each expression has its answer.
+
+    The value of a series is a number that stays, or in promtool's notation what it is every `STEP`.
+    promtool compares exactly, and divisions seldom are: both sides are rounded to `GRAIN`.
+    """
+    samples = AT // STEP
+    test = {
+        "interval": f"{STEP}s",
+        "input_series": [
+            {"series": name, "values": value if isinstance(value, str) else f"{value}x{samples}"}
+            for name, value in series.items()
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"round({expr}, {GRAIN!r})",
+                "eval_time": f"{AT}s",
+                "exp_samples": [
+                    {"labels": labels, "value": math.floor(value / GRAIN + 0.5) * GRAIN}
+                    for labels, value in answer.items()
+                ],
+            }
+            for expr, answer in questions.items()
+        ],
+    }
+    # promtool loads samples up to the last evaluation only, which is every minute unless it is told.
+    whole = {"rule_files": [], "evaluation_interval": f"{STEP}s", "tests": [test]}
+    file = directory / "series.yml"
+    file.write_text(yaml.safe_dump(whole, width=1000), "utf-8")
+    tested = subprocess.run(
+        [program("promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
