@@ -14,11 +14,11 @@ from pathlib import Path
 with warnings.catch_warnings():
     # The SDK recommends its newer schema, which Grafana's file provisioning does not read.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from grafana.source import fleet
+    from grafana.source import exporter, fleet
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-DASHBOARDS = (fleet.build,)
+DASHBOARDS = (exporter.build, fleet.build)
 
 
 def main(directory: Path) -> None:

@@ -1,8 +1,4 @@
-"""Panels of the alerts that fire in the chosen groups.
-
-Alerts without a group, such as that of the exporter itself, concern every group: hence the empty choice
-beside the chosen ones.
-"""
+"""Panels of alerts that fire."""
 
 from __future__ import annotations
 
@@ -15,28 +11,28 @@ from grafana.source import frame, style
 MOST = 50
 """How many alerts of each severity the table lists."""
 
-FIRING = f"""
-topk by (severity) ({MOST}, 1000 * max by (severity, alertname, group, worker, worker_id, reason) (
-    ALERTS_FOR_STATE{{alertname=~"Heartbeat.+", group=~"$group|"}}
-  and ignoring (alertstate)
-    ALERTS{{alertname=~"Heartbeat.+", group=~"$group|", alertstate="firing"}}
-))
-"""
-
 
 def by_severity() -> stat.Panel:
     panel = style.numbers(
         "Firing alerts", "Alerts firing now, by severity; the table below names them."
     ).with_target(
         style.instant(
-            'sum by (severity) (ALERTS{alertname=~"Heartbeat.+", group=~"$group|", alertstate="firing"})',
+            f'sum by (severity) (ALERTS{{alertname=~"Heartbeat.+", {frame.CONCERNED}, alertstate="firing"}})',
             "{{severity}}",
         )
     )
     return style.paint(panel, style.SEVERITY_COLORS).no_value("none")
 
 
-def firing() -> table.Panel:
+def firing(matchers: str = frame.CONCERNED) -> table.Panel:
+    """Those with these labels, by default of the chosen groups."""
+    which = f'alertname=~"Heartbeat.+", {matchers}'
+    expr = (
+        f"topk by (severity) ({MOST}, 1000 * "
+        "max by (severity, alertname, group, worker, worker_id, reason) ("
+        f"ALERTS_FOR_STATE{{{which}}} and ignoring (alertstate) "
+        f'ALERTS{{{which}, alertstate="firing"}}))'
+    )
     columns = {
         "Value": "Active",
         "severity": "Severity",
@@ -68,11 +64,11 @@ def firing() -> table.Panel:
     return (
         style.rows(
             "Firing alerts and since when",
-            f"Alerts firing now and when their condition began: the {MOST} latest of each severity. Those "
-            "without a group concern every group. A click on a worker leads to its dashboard.",
+            f"Alerts firing now and when their condition began: the {MOST} latest of each severity. A click "
+            "on a worker leads to its dashboard.",
             unit=units.DateTimeFromNow,
         )
-        .with_target(style.instant(FIRING.strip(), rows=True))
+        .with_target(style.instant(expr, rows=True))
         .with_transformation(tidy)
         .override_by_name("Severity", [severities, colored])
         .override_by_name("Worker", [DynamicConfigValue(id_val="links", value=[worker.build()])])

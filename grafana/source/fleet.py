@@ -9,7 +9,6 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import bargauge, dashboard, stat, statetimeline
 from grafana_foundation_sdk.builders import timeseries as lines
 from grafana_foundation_sdk.models import units
-from grafana_foundation_sdk.models.common import GraphDrawStyle
 
 from grafana.source import alerts, frame, style, traffic
 from grafana.source.frame import WORKERS
@@ -177,22 +176,17 @@ def history() -> lines.Panel:
 
 
 def changes() -> lines.Panel:
-    panel = (
-        style.stacked(
-            "Status changes by reason",
-            "Changes of status within each step of the graph, by reason: shutdown is a clean stop; "
-            "connection_lost, timeout and never_connected are not.",
-        )
-        .draw_style(GraphDrawStyle.BARS)
-        .with_target(
-            style.query(
-                "sum by (reason) "
-                f"(increase(heartbeat_status_changes_total{{{WORKERS}}}[$__rate_interval])) > 0",
-                "{{reason}}",
-            )
-        )
+    return style.events(
+        "Status changes by reason",
+        "Changes of status within each step of the graph, by reason: shutdown is a clean stop; "
+        "connection_lost, timeout and never_connected are not.",
+        {
+            "{{reason}}": "sum by (reason) "
+            f"(increase(heartbeat_status_changes_total{{{WORKERS}}}[$__rate_interval]))"
+        },
+        REASON_COLORS,
+        none="no changes",
     )
-    return style.paint(panel, REASON_COLORS).no_value("no changes")
 
 
 def timeline() -> statetimeline.Panel:

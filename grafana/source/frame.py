@@ -23,11 +23,17 @@ from grafana.source import style
 PROMETHEUS_UID = "heartbeat-prometheus"
 TAG = "heartbeat"
 
+JOB = "heartbeat-exporter"
+"""The exporter's job in the shipped prometheus.yml. Where it has another name, Grafana chooses from those."""
+
 EXPORTER = 'job=~"$job", instance=~"$instance"'
 """Matchers of the series that the chosen exporters show."""
 
 WORKERS = f'{EXPORTER}, group=~"$group"'
 """The same for the series of the chosen groups and their workers."""
+
+CONCERNED = 'group=~"$group|"'
+"""Matcher of the alerts of the chosen groups, and of those that have no group and concern every one."""
 
 
 class Section(NamedTuple):
@@ -53,7 +59,10 @@ def board(
         .timezone("browser")
         .with_variable(data_source())
         .with_variable(
-            choice("job", "Job", "Scrape jobs of the exporter.", "label_values(heartbeat_build_info, job)")
+            # Not all of them at first: what every job has, such as CPU time, would be asked of all.
+            choice(
+                "job", "Job", "Scrape jobs of the exporter.", "label_values(heartbeat_build_info, job)"
+            ).current(VariableOption(selected=True, text=[JOB], value=[JOB]))
         )
         .with_variable(
             choice(
@@ -132,11 +141,8 @@ def siblings() -> dashboard.DashboardLink:
     )
 
 
-def firing_marks(matchers: str = 'group=~"$group|"') -> dashboard.AnnotationQuery:
-    """One mark per alert and group, however many workers it fires for.
-
-    By default the chosen groups' alerts, and those without a group, which concern every group.
-    """
+def firing_marks(matchers: str = CONCERNED) -> dashboard.AnnotationQuery:
+    """One mark per alert and group, however many workers it fires for."""
     which = ", ".join(filter(None, ('alertname=~"Heartbeat.+"', 'alertstate="firing"', matchers)))
     return annotation(
         "Firing alerts", f"sum by (alertname, group) (ALERTS{{{which}}})", "{{alertname}}", "{{group}}"

@@ -27,6 +27,7 @@ from grafana_foundation_sdk.models.common import (
     BigValueGraphMode,
     BigValueTextMode,
     DataSourceRef,
+    GraphDrawStyle,
     LegendDisplayMode,
     LegendPlacement,
     SortOrder,
@@ -162,6 +163,19 @@ def stacked(title: str, description: str, *, unit: str = units.Short) -> lines.P
         .line_width(0)
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
     )
+
+
+def events(
+    title: str, description: str, series: Mapping[str, str], colors: Mapping[str, str], *, none: str
+) -> lines.Panel:
+    """How often something happened within each step of the graph, and `none` if it never did.
+
+    `series` are counts by legend; what did not happen is left out of the legend.
+    """
+    panel = stacked(title, description).draw_style(GraphDrawStyle.BARS).no_value(none)
+    for ref, (legend, counts) in zip("ABC", series.items(), strict=False):
+        panel.with_target(query(f"{counts} > 0", legend, ref=ref))
+    return paint(panel, colors)
 
 
 def quantiles(title: str, description: str, metric: str, matchers: str) -> lines.Panel:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import heatmap
 from grafana_foundation_sdk.builders import timeseries as lines
 from grafana_foundation_sdk.models import units
-from grafana_foundation_sdk.models.common import GraphDrawStyle
 
 from grafana.source import frame, style
 from grafana.source.frame import WORKERS
@@ -87,44 +86,25 @@ def detection() -> lines.Panel:
 
 
 def registrations() -> lines.Panel:
-    panel = (
-        style.stacked(
-            "Registrations",
-            "Registrations accepted within each step of the graph, of new workers and of those that return. "
-            "A conflict is one under the identity of a worker that was still sending heartbeats.",
-        )
-        .draw_style(GraphDrawStyle.BARS)
-        .with_target(
-            style.query(
-                f"sum by (kind) (increase(heartbeat_registrations_total{{{WORKERS}}}[$__rate_interval]))",
-                "{{kind}}",
-            )
-        )
-        .with_target(
-            style.query(
-                f"sum(increase(heartbeat_identity_conflicts_total{{{WORKERS}}}[$__rate_interval]))",
-                "conflict",
-                ref="B",
-            )
-        )
+    return style.events(
+        "Registrations",
+        "Registrations accepted within each step of the graph, of new workers and of those that return. A "
+        "conflict is one under the identity of a worker that was still sending heartbeats.",
+        {
+            "{{kind}}": "sum by (kind) "
+            f"(increase(heartbeat_registrations_total{{{WORKERS}}}[$__rate_interval]))",
+            "conflict": f"sum(increase(heartbeat_identity_conflicts_total{{{WORKERS}}}[$__rate_interval]))",
+        },
+        {"new": style.SKY, "returning": style.BLUE, "conflict": style.BAD},
+        none="no registrations",
     )
-    colors = {"new": style.SKY, "returning": style.BLUE, "conflict": style.BAD}
-    return style.paint(panel, colors).no_value("no registrations")
 
 
 def restarts() -> lines.Panel:
-    return (
-        style.stacked(
-            "Restarts",
-            "Workers that came back as a new process within each step of the graph.",
-        )
-        .draw_style(GraphDrawStyle.BARS)
-        .max_data_points(240)
-        .with_target(
-            style.query(
-                f"sum(increase(heartbeat_worker_restarts_total{{{WORKERS}}}[$__rate_interval]))", "restarts"
-            )
-        )
-        .override_by_name("restarts", [style.fixed(style.STOPPED)])
-        .no_value("no restarts")
-    )
+    return style.events(
+        "Restarts",
+        "Workers that came back as a new process within each step of the graph.",
+        {"restarts": f"sum(increase(heartbeat_worker_restarts_total{{{WORKERS}}}[$__rate_interval]))"},
+        {"restarts": style.STOPPED},
+        none="no restarts",
+    ).max_data_points(240)
