@@ -26,6 +26,7 @@ def test_severities() -> None:
         "HeartbeatProbeFlapping": {"severity": "warning"},
         "HeartbeatCertificateExpiring": {"severity": "warning"},
         "HeartbeatGroupEmpty": {"severity": "info"},
+        "HeartbeatAvailabilityBurning": {"severity": "critical"},
         "HeartbeatDependencyDown": {"severity": "critical"},
         "HeartbeatGroupDegraded": {"severity": "critical"},
         "HeartbeatFleetDown": {"severity": "critical"},

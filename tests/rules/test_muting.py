@@ -32,6 +32,7 @@ PROBED = ("HeartbeatProbeDown", "HeartbeatProbeFlapping", "HeartbeatCertificateE
 OF_A_GROUP = (
     "HeartbeatGroupDegraded",
     "HeartbeatGroupEmpty",
+    "HeartbeatAvailabilityBurning",
     "HeartbeatLatencyHigh",
     "HeartbeatIdentityConflict",
 )
@@ -63,6 +64,13 @@ class Alertmanager:
         """Of each notification the check it is about, if it is about one."""
         return [
             notification.content["groupLabels"].get("check") for notification in self._receiver.notifications
+        ]
+
+    def severities(self) -> list[list[str]]:
+        """Of each notification those of its alerts."""
+        return [
+            [alert["labels"]["severity"] for alert in notification.content["alerts"]]
+            for notification in self._receiver.notifications
         ]
 
     def delivered(self) -> list[set[tuple[str, str, str]]]:
@@ -170,6 +178,23 @@ def test_groups_are_told_apart(alertmanager: Alertmanager) -> None:
     ]
 
 
+def test_an_objective_missed_faster_and_slower_is_one_notification(alertmanager: Alertmanager) -> None:
+    """Only the faster loss is told while it lasts, of its own group; what is lost slowly comes after it."""
+    fast, slow, other = (
+        {"alertname": "HeartbeatAvailabilityBurning", "severity": severity, "group": group}
+        for severity, group in (("critical", "web"), ("warning", "web"), ("warning", "batch"))
+    )
+    alertmanager.send([fast, slow, other])
+    assert sorted(map(sorted, alertmanager.settled(2))) == [
+        [("firing", "HeartbeatAvailabilityBurning", "batch")],
+        [("firing", "HeartbeatAvailabilityBurning", "web")],
+    ]
+    assert sorted(alertmanager.severities()) == [["critical"], ["warning"]]
+    alertmanager.send([fast], ended=True)
+    alertmanager.settled(3)
+    assert sorted(alertmanager.severities()[-1]) == ["critical", "warning"]
+
+
 def test_a_dependency_is_one_notification_though_a_worker_was_first(alertmanager: Alertmanager) -> None:
     """Of a check that fails everywhere only the dependency is notified, and of one worker from before."""
     dependency = alert("HeartbeatDependencyDown", group="web", check="cache")
@@ -234,7 +259,7 @@ def test_probes_that_are_down_are_one_notification(alertmanager: Alertmanager) -
             {
                 *((name, worker) for name in SINGLE for worker in ("w1", "b1")),
                 *((name, worker) for name in REPORTED for worker in ("w1", "b1", "w2")),
-                *((name, group) for name in OF_A_GROUP[:2] for group in ("web", "batch")),
+                *((name, group) for name in OF_A_GROUP[:3] for group in ("web", "batch")),
                 *(("HeartbeatDependencyDown", group) for group in ("web", "batch")),
                 *((name, probe) for name in PROBED for probe in ("webapp", "db")),
                 ("HeartbeatActionFailing", "nginx"),
@@ -246,10 +271,17 @@ def test_probes_that_are_down_are_one_notification(alertmanager: Alertmanager) -
             alert("HeartbeatFleetDown"),
             {
                 *((name, worker) for name in SINGLE for worker in ("w1", "b1")),
-                *(("HeartbeatGroupDegraded", group) for group in ("web", "batch")),
+                *(
+                    (name, group)
+                    for name in ("HeartbeatGroupDegraded", "HeartbeatAvailabilityBurning")
+                    for group in ("web", "batch")
+                ),
             },
         ),
-        (alert("HeartbeatGroupDegraded", group="web"), {(name, "w1") for name in SINGLE}),
+        (
+            alert("HeartbeatGroupDegraded", group="web"),
+            {*((name, "w1") for name in SINGLE), ("HeartbeatAvailabilityBurning", "web")},
+        ),
         (
             alert("HeartbeatDependencyDown", group="web", check="cache"),
             {("HeartbeatWorkerCheckFailing", "w1")},

@@ -39,5 +39,5 @@ def shipped_rules() -> list[Rule]:
 
 
 def shipped_alerts() -> dict[str, Rule]:
-    """The alerts by name."""
-    return {rule.name: rule for rule in shipped_rules() if rule.is_alert}
+    """The alerts by name; of one with several severities the most severe, which comes first."""
+    return {rule.name: rule for rule in reversed(shipped_rules()) if rule.is_alert}
