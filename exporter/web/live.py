@@ -47,7 +47,8 @@ PATIENCE = 5.0
 """Seconds that a viewer may take for what was sent before it gets more."""
 
 PING = 15
-"""Seconds from comment to comment that say that we are there: proxies end what is silent for a minute."""
+"""Seconds from one sign of life to the next: proxies end what is silent for a minute, and a browser that
+hears none for longer asks again."""
 
 COME_BACK = 2
 """Seconds after which a browser asks again when the connection is lost."""
@@ -88,9 +89,11 @@ class Live:
 
         `changes` has `{"now": ..., "regions": {...}, "beats": {...}}`: the exporter's time in Unix seconds,
         and of a `Look` what differs from what this viewer was sent; all of it first, for the page may be an
-        old one. `gone` says that what the page is about is not there any more, and is the last one.
+        old one. `gone` says that what the page is about is not there any more, and is the last one. `ping`
+        says that there is nothing to say.
         """
-        return _Stream(self, f"{request.url.path}?{request.url.query}", page)
+        query = request.url.query
+        return _Stream(self, f"{request.url.path}?{query}" if query else request.url.path, page)
 
     async def run(self) -> None:
         """Round after round, for ever."""
@@ -100,7 +103,7 @@ class Live:
             if self._open and (self._changed or began >= tick):
                 self._changed = False
                 tick = Mono(began + round(TICK * SECOND))
-                await self._look()
+                await self._round()
             took = (self._clock.now().mono - began) / SECOND
             await self._clock.sleep(max(ROUND, REST * took))
 
@@ -111,16 +114,23 @@ class Live:
             viewer.let_go()
         self._wake()
 
-    async def _look(self) -> None:
+    async def _round(self) -> None:
         for address, open_page in list(self._open.items()):
-            try:
-                open_page.show(await open_page.page.look(), self._clock.now().wall)
-            except Exception:
-                logger.exception("%s cannot be looked at; whoever views it is to ask again", address)
-                open_page.over = b""
-            if open_page.over is not None:
-                self._open.pop(address, None)
+            await self._look(address, open_page)
         self._wake()
+
+    async def _look(self, address: str, open_page: _OpenPage) -> None:
+        try:
+            open_page.show(await open_page.page.look(), self._clock.now().wall)
+        except Exception:
+            logger.exception("%s cannot be looked at; whoever views it is to ask again", address)
+            open_page.over = b""
+        if open_page.over is not None:
+            self._put_away(address, open_page)
+
+    def _put_away(self, address: str, open_page: _OpenPage) -> None:
+        if self._open.get(address) is open_page:
+            del self._open[address]
 
     def _wake(self) -> None:
         self._next_round.set()
@@ -141,14 +151,14 @@ class Live:
 
     async def _events(self, address: str, page: Page) -> AsyncIterator[bytes]:
         """For one viewer, who takes them when it can: what it missed meanwhile comes as one."""
-        open_page = self._open.get(address)
-        if open_page is None:
-            open_page = self._open[address] = _OpenPage(page)
-            self._changed = True  # the next round is for it
+        known = self._open.get(address)
+        open_page = known or self._open.setdefault(address, _OpenPage(page))
         open_page.viewers += 1
         seen = _BLANK
         try:
             yield ServerSentEvent(retry=COME_BACK * 1000).encode()
+            if known is None:
+                await self._look(address, open_page)  # as whoever asks for a page is not kept waiting either
             while not self.closed:
                 next_round = self._next_round
                 if open_page.over is not None:
@@ -161,8 +171,8 @@ class Live:
                     yield news
         finally:
             open_page.viewers -= 1
-            if not open_page.viewers and self._open.get(address) is open_page:
-                del self._open[address]
+            if not open_page.viewers:
+                self._put_away(address, open_page)
 
 
 class _Edition:
@@ -247,7 +257,7 @@ class _Stream(EventSourceResponse):
             headers={"Vary": "Accept"},
             send_timeout=live.patience,
             ping=PING,
-            ping_message_factory=lambda: ServerSentEvent(comment="still here"),
+            ping_message_factory=lambda: ServerSentEvent("{}", event="ping"),
         )
         self._live = live
 
