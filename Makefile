@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SERVERS := redis-server prometheus prometheus-alertmanager postgresql rabbitmq-server openssl
+SERVERS := redis-server prometheus prometheus-alertmanager postgresql rabbitmq-server openssl chromium
+AXE := tests/browser/node_modules/axe-core/axe.min.js
 # More processes than cores: the longest tests wait for real time to pass. One test at a time, so that
 # no process is left with several of those at the end.
 PARALLEL := -n 4 --maxschedchunk 1
@@ -21,6 +22,7 @@ demo: $(VENV)/demo-installed ## Run an exporter, four workers, Prometheus and Al
 
 test: $(VENV)/dev-installed lint ## Run all tests; installs the servers they need if it may
 	@scripts/debian-install $(SERVERS) || true
+	@$(MAKE) --no-print-directory $(AXE) || true
 	$(BIN)/python -m pytest $(PARALLEL)
 
 unit: $(VENV)/dev-installed ## Run the tests that need no server: seconds
@@ -45,13 +47,18 @@ docs: $(VENV)/dev-installed ## Write again what is generated: references, dashbo
 	$(BIN)/python -m grafana.source
 
 clean: ## Remove what was installed and what was left by tools
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
 
 # Debian's Python comes without the part that makes virtual environments.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian-install python3-venv
 	$(PYTHON) -m venv $(VENV)
+
+$(AXE): tests/browser/package.json
+	@command -v npm >/dev/null || scripts/debian-install npm
+	npm install --prefix tests/browser --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
 
 $(VENV)/demo-installed: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker]'

@@ -20,6 +20,7 @@ import psutil
 # command for RabbitMQ changes the user and the directory.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "blackbox_exporter": ("prometheus-blackbox-exporter", "blackbox_exporter"),
+    "chromium": ("chromium",),
     "openssl": ("openssl",),
     "postgres": ("postgres", "/usr/lib/postgresql/*/bin/postgres"),
     "rabbitmq-server": ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
@@ -31,6 +32,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 }
 PACKAGES: Mapping[str, str] = {
     "blackbox_exporter": "prometheus-blackbox-exporter",
+    "chromium": "chromium",
     "openssl": "openssl",
     "postgres": "postgresql",
     "rabbitmq-server": "rabbitmq-server",
