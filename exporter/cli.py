@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -162,6 +164,51 @@ def check_config(
     typer.echo(summary(configuration), nl=False)
     for warning in configuration.warnings:
         typer.echo(f"warning: {file}: {warning}", err=True)
+
+
+class Severity(StrEnum):
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@cli.command("test-notification")
+def send_test_notification(
+    url: Annotated[
+        str,
+        typer.Option(
+            "--alertmanager.url",
+            metavar="URL",
+            help="Where Alertmanager is; may hold a user and password for basic auth.",
+        ),
+    ] = "http://localhost:9093",
+    group: Annotated[str, typer.Option("--group", help="The label by which it is routed.")] = "default",
+    severity: Annotated[Severity, typer.Option("--severity", help="Likewise.")] = Severity.WARNING,
+    duration: Annotated[
+        float,
+        typer.Option(
+            "--duration",
+            metavar="SECONDS",
+            min=1.0,
+            max=3600.0,
+            help="After which it has ended. Longer than the group_wait of your route, or nothing is sent.",
+        ),
+    ] = 60.0,
+) -> None:
+    """Send an alert that says it is a test, to see that notifications arrive."""
+    from exporter import notification
+    from exporter.clock import SystemClock
+
+    try:
+        notification.without_credentials(url)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--alertmanager.url") from None
+    alert = notification.new_alert(
+        group=group, severity=severity.value, at=SystemClock().now().wall, seconds=duration
+    )
+    taken = asyncio.run(notification.send(url, alert))
+    for line in notification.told(url, alert, taken, seconds=duration):
+        typer.echo(line)
 
 
 def main() -> None:

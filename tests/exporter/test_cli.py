@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from exporter import __version__, cli, daemon, demo, server
+from exporter import __version__, cli, daemon, demo, notification, server
 from exporter.configuration.model import Configuration
 from exporter.core.model import Wall
 from exporter.core.probing import Failure, History, ProbeRow, Result
@@ -65,6 +66,7 @@ def test_help_names_the_commands(run: Run, capsys: pytest.CaptureFixture[str]) -
         "probe",
         "demo",
         "check-config",
+        "test-notification",
     ]
     assert run() == 2
     assert text.splitlines()[1:] == "".join(capsys.readouterr()).splitlines()[1:]
@@ -385,3 +387,66 @@ def test_demo(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("demo") == 0
     assert run("demo", "--dir", "here") == 0
     assert directories == [None, Path("here")]
+
+
+# test-notification
+
+
+@pytest.fixture
+def notified(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """What would have been sent where."""
+    calls: list[tuple[str, Any]] = []
+
+    async def send(url: str, alert: Any) -> notification.Taken:
+        calls.append((url, alert))
+        return notification.Taken(["default"], [])
+
+    monkeypatch.setattr(notification, "send", send)
+    return calls
+
+
+def test_test_notification(
+    run: Run, notified: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By flags: where to, for which route, and for how long; what was done is told."""
+    assert run("test-notification") == 0
+    assert capsys.readouterr().out.startswith("Sent HeartbeatTest (group default, severity warning) to ")
+    flags = ("--alertmanager.url=http://am/x", "--group=payments", "--severity=critical", "--duration=90")
+    assert run("test-notification", *flags) == 0
+    (first_url, first), (url, alert) = notified
+    assert (first_url, lasts(first)) == ("http://localhost:9093", 60.0)
+    assert (url, lasts(alert)) == ("http://am/x", 90.0)
+    assert {"group": "payments", "severity": "critical"}.items() <= alert["labels"].items()
+
+
+def lasts(alert: dict[str, str]) -> float:
+    start, end = (datetime.fromisoformat(alert[key]) for key in ("startsAt", "endsAt"))
+    return (end - start).total_seconds()
+
+
+@pytest.mark.parametrize(
+    "flag", ["--alertmanager.url=localhost:9093", "--severity=urgent", "--duration=0", "--duration=nan"]
+)
+def test_test_notification_with_wrong_flags(
+    flag: str, run: Run, notified: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The flag is named, and nothing sent; exit code 2."""
+    assert run("test-notification", flag) == 2
+    assert flag.partition("=")[0] in capsys.readouterr().err
+    assert notified == []
+
+
+def test_test_notification_without_alertmanager(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What went wrong is a sentence; exit code 1."""
+
+    async def send(url: str, alert: Any) -> notification.Taken:
+        raise notification.NotTaken(f"no Alertmanager at {url}: refused")
+
+    monkeypatch.setattr(notification, "send", send)
+    assert run("test-notification") == 1
+    assert capsys.readouterr() == (
+        "",
+        "heartbeat-exporter: no Alertmanager at http://localhost:9093: refused\n",
+    )

@@ -34,6 +34,8 @@ class Mailbox:
             require_starttls=tls is not None,
             authenticator=self._authenticate,
             auth_required=bool(password),
+            # Alertmanager would choose it, and understands only the prompts of other servers.
+            auth_exclude_mechanism=["LOGIN"],
         )
         self.address = f"127.0.0.1:{self._controller.port}"
 
