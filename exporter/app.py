@@ -40,10 +40,10 @@ from exporter.store.base import LeaseHeld, Store, StoreError
 from exporter.store.journal import Journal
 from exporter.telemetry import Telemetry
 from exporter.transition_log import log_effect
-from exporter.web import routes as pages
+from exporter.web import assets
+from exporter.web import routes as web
 from exporter.web.frame import Condition, Frame, Links
 from exporter.web.live import Live
-from exporter.web.roster import Roster
 from worker_agent.signals import on_termination
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))
     app.state.exporter = exporter
     of_workers = exporter.worker_routers() if workers else ()
-    for router in (exporter.pages(workers=workers), *exporter.routers(), *of_workers):
+    for router in (*exporter.page_routers(workers=workers), *exporter.routers(), *of_workers):
         app.include_router(router)
     return app
 
@@ -202,9 +202,17 @@ class Exporter:
             lifecycle.routes(self.reloader.reload, enabled=self._settings.enable_lifecycle),
         )
 
-    def pages(self, *, workers: bool) -> APIRouter:
-        frame = Frame(self._condition, Links(), workers=workers, now=lambda: self.monitor.now().wall)
-        return pages.routes(frame, Roster(self.monitor), self.monitor, self.live)
+    def page_routers(self, *, workers: bool) -> Sequence[APIRouter]:
+        files = assets.read()
+        frame = Frame(self._condition, Links(), files, workers=workers, now=lambda: self.monitor.now().wall)
+        deliverer = web.Deliverer(frame, self.live)
+        return (
+            assets.routes(files),
+            web.worker_routes(deliverer, frame, self.monitor)
+            if workers
+            else web.front_routes(deliverer, frame, self.probing),
+            web.routes(deliverer, frame, self.probing, self.acting),
+        )
 
     def worker_routers(self) -> Sequence[APIRouter]:
         written = self.journal.written_through
@@ -297,10 +305,7 @@ class Exporter:
         self.probing.reconfigure(configuration.probes, configuration.concurrency)
 
     def _condition(self) -> Condition:
-        journal = self.journal
-        return Condition(
-            self.loading, self.monitor.warming_up(), self.store.where, journal.problem, journal.pending
-        )
+        return Condition(self.loading, self.monitor.warming_up(), self.journal.problem or "")
 
     def _store_health(self) -> health.StoreHealth:
         problem = self.journal.problem

@@ -1,21 +1,34 @@
-"""The pages: each looks at what it is about and puts that into words and HTML."""
+"""The pages: each looks at what it is about and puts it into words and HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import urlencode
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from exporter.core.model import Status
+from exporter.actions.acting import Acting
+from exporter.core.acting import ActionRow
+from exporter.core.model import WorkerId
+from exporter.core.probing import KEPT, ProbeRow
 from exporter.monitor import Monitor
+from exporter.probes.probing import Probing
 
-from . import view
+from . import action_view, probe_view, query, strip, view
+from .arrangement import PAGE, Arrangement, Entry
 from .frame import Frame
 from .page import Look
-from .roster import PAGE, Part, Roster, Wanted
+from .roster import Roster, Wanted
+
+_ROWS_A_TURN = 50
+"""Probes or actions that are looked at before others have their turn."""
+
+_RUNS = 20
+"""Runs of actions on a page: with what each of them said it is some 8 KiB."""
 
 
 class WorkersPage:
-    """All workers, filtered, worst first, a page of them at a time."""
+    """All workers that are wanted, worst first, some of them at a time."""
 
     def __init__(self, frame: Frame, roster: Roster, monitor: Monitor, wanted: Wanted, root: str) -> None:
         self._frame = frame
@@ -27,56 +40,212 @@ class WorkersPage:
     async def look(self) -> Look:
         snapshot = await self._roster.snapshot()
         part = await snapshot.part(self._wanted)
-        frame, tally, now = self._frame, snapshot.tally, self._frame.now()
-        tone = view.fleet_tone(tally, warming_up=frame.condition().warming_up)
-        choices = tuple(view.status_choices(tally, self._wanted))
-        regions = {
-            "title": frame.region("title", tone.sentence),
-            "about": frame.about(),
-            "sentence": frame.region("sentence", tone),
-            "counts": frame.region("counts", choices, query(self._wanted._replace(status=None, page=1))),
-            "extent": frame.region("extent", view.extent(part, tally)),
-            "pager": frame.region("pager", part.page, part.pages, query(self._wanted._replace(page=1))),
-        }
-        for number in range(PAGE):
-            shown = number < len(part.rows)
-            regions[f"row-{number}"] = (
-                frame.region("worker_cells", view.line(part.rows[number], now), self._root) if shown else ""
-            )
-        return Look(regions, _beats(part))
+        frame, wanted, now = self._frame, self._wanted, self._frame.now()
+        tone = view.fleet(snapshot.tally, warming_up=frame.condition().warming_up)
+        return Look(
+            {
+                **_head(frame, tone),
+                "counts": frame.region("counts", view.statuses(snapshot.tally, wanted), query.counts(wanted)),
+                **_rows(frame, "worker_cells", [view.line(row, now) for row in part.rows], self._root),
+                "extent": frame.region("text", view.extent(part, snapshot.tally.total, "worker", "workers")),
+                "pager": frame.region("pager", part.page, part.pages, query.pages(wanted)),
+            },
+            {row.facts.worker_id: row.last_heartbeat for row in part.rows if row.last_heartbeat is not None},
+        )
 
     def document(self, look: Look) -> str:
+        names = view.groups(self._monitor.fleet.group_names(), self._wanted)
         return self._frame.document(
             "workers.html",
             look,
             self._root,
             wanted=self._wanted,
             statuses=view.STATUS_NAMES,
-            groups=view.group_choices(self._monitor.fleet.group_names(), self._wanted),
+            groups=names,
+            slots=strip.SLOTS,
         )
 
 
-def wanted(parameters: Mapping[str, str]) -> Wanted:
-    """What a query asks for. What makes no sense in it is as if it were not there."""
-    status, page = parameters.get("status", ""), parameters.get("page", "")
-    return Wanted(
-        text=parameters.get("q", "").strip(),
-        status=Status(status) if status in set(Status) else None,
-        group=parameters.get("group") or None,
-        page=max(1, int(page)) if page.isdecimal() and len(page) < 10 else 1,
-    )
+class WorkerPage:
+    def __init__(self, frame: Frame, monitor: Monitor, worker_id: str, root: str) -> None:
+        self._frame = frame
+        self._monitor = monitor
+        self._worker_id = WorkerId(worker_id)
+        self._root = root
+
+    async def look(self) -> Look | None:
+        await self._monitor.settle()
+        row = self._monitor.row(self._worker_id)
+        if row is None:
+            return None
+        frame = self._frame
+        chart = strip.of_worker(row.history, row.facts.interval, frame.now())
+        worker_id = row.facts.worker_id
+        beats: dict[str, float] = {} if row.last_heartbeat is None else {worker_id: row.last_heartbeat}
+        return Look(
+            {
+                **_head(frame, view.worker(row)),
+                "name": frame.region("text", row.facts.name),
+                "standing": frame.region("worker_standing", view.badge(row), worker_id, bool(beats)),
+                "strip": frame.region("chart", chart),
+                "facts": frame.region("facts", view.facts(row)),
+                "figures": frame.region("facts", view.figures(row)),
+                "checks": frame.region("checks", view.check_badges(row)),
+                "links": frame.region(
+                    "worker_links", frame.links.grafana, self._root, worker_id, row.facts.group
+                ),
+                "changes": frame.region("changes", view.changes(row.history)),
+            },
+            beats,
+        )
+
+    def document(self, look: Look) -> str:
+        return self._frame.document("worker.html", look, self._root, slots=strip.SLOTS)
 
 
-def query(asked: Wanted) -> str:
-    """The query that asks for it, without `?`."""
-    given = {
-        "q": asked.text,
-        "status": asked.status or "",
-        "group": asked.group or "",
-        "page": "" if asked.page == 1 else str(asked.page),
+class ProbesPage:
+    """All probes that are wanted, worst first, some of them at a time."""
+
+    def __init__(self, frame: Frame, probing: Probing, wanted: probe_view.Wanted, root: str) -> None:
+        self._frame = frame
+        self._probing = probing
+        self._wanted = wanted
+        self._root = root
+
+    async def look(self) -> Look:
+        counts: Counter[probe_view.Standing] = Counter()
+        slices: list[list[Entry[ProbeRow]]] = []
+        for rows in _in_turns(self._probing.each()):
+            counts.update(map(probe_view.standing, rows))
+            slices.append(sorted((probe_view.key(row), row) for row in rows if self._wanted.matches(row)))
+            await asyncio.sleep(0)
+        part = await Arrangement(slices).part(self._wanted.page)
+        frame, wanted = self._frame, self._wanted
+        regions = {
+            **_head(frame, probe_view.probes(counts)),
+            "counts": frame.region("counts", probe_view.choices(counts, wanted), query.counts(wanted)),
+            **_rows(frame, "probe_cells", [probe_view.line(row) for row in part.rows], self._root),
+            "extent": frame.region("text", view.extent(part, counts.total(), "probe", "probes")),
+            "pager": frame.region("pager", part.page, part.pages, query.pages(wanted)),
+        }
+        return Look(regions, {})
+
+    def document(self, look: Look) -> str:
+        return self._frame.document(
+            "probes.html",
+            look,
+            self._root,
+            wanted=self._wanted,
+            standings=probe_view.STANDINGS,
+            slots=KEPT,
+        )
+
+
+class ProbePage:
+    def __init__(self, frame: Frame, probing: Probing, name: str, root: str) -> None:
+        self._frame = frame
+        self._probing = probing
+        self._name = name
+        self._root = root
+
+    async def look(self) -> Look | None:
+        row = self._probing.row(self._name)
+        if row is None:
+            return None
+        frame = self._frame
+        regions = {
+            **_head(frame, probe_view.probe(row)),
+            "standing": frame.region("standing", probe_view.badge(row)),
+            "strip": frame.region("chart", probe_view.runs_strip(row)),
+            "facts": frame.region("facts", probe_view.facts(row)),
+            "results": frame.region("results", probe_view.runs(row.history.latest)),
+            "failures": frame.region("results", probe_view.runs(row.history.failures)),
+        }
+        return Look(regions, {})
+
+    def document(self, look: Look) -> str:
+        return self._frame.document("probe.html", look, self._root, name=self._name, slots=KEPT)
+
+
+class ActionsPage:
+    """All actions in the order of the configuration, some of them at a time, and the latest runs of all."""
+
+    def __init__(self, frame: Frame, acting: Acting, page: int, root: str) -> None:
+        self._frame = frame
+        self._acting = acting
+        self._page = page
+        self._root = root
+
+    async def look(self) -> Look:
+        rows: list[ActionRow] = []
+        for some in _in_turns(self._acting.rows()):
+            rows += some
+            await asyncio.sleep(0)
+        frame, hold = self._frame, self._acting.hold
+        part = await Arrangement([[((number,), row) for number, row in enumerate(rows)]]).part(self._page)
+        lines = [action_view.line(row, held=hold is not None) for row in part.rows]
+        runs = action_view.runs(self._acting.journal.newest(_RUNS))
+        return Look(
+            {
+                **_head(frame, action_view.actions(rows, hold)),
+                "brake": frame.region("text", action_view.brake(hold)),
+                **_rows(frame, "action_cells", lines, self._root),
+                "extent": frame.region("text", view.extent(part, len(rows), "action", "actions")),
+                "pager": frame.region("pager", part.page, part.pages, ""),
+                "runs": frame.region("runs", runs, self._root),
+            },
+            {},
+        )
+
+    def document(self, look: Look) -> str:
+        return self._frame.document("actions.html", look, self._root)
+
+
+class ActionPage:
+    def __init__(self, frame: Frame, acting: Acting, name: str, root: str) -> None:
+        self._frame = frame
+        self._acting = acting
+        self._name = name
+        self._root = root
+
+    async def look(self) -> Look | None:
+        row = next((row for row in self._acting.rows() if row.name == self._name), None)
+        if row is None:
+            return None
+        frame, held = self._frame, self._acting.hold is not None
+        mine = [(name, outcome) for name, outcome in self._acting.journal.newest() if name == self._name]
+        regions = {
+            **_head(frame, action_view.action(row, held=held)),
+            "standing": frame.region("standing", action_view.badge(row)),
+            "facts": frame.region("facts", action_view.facts(row)),
+            "runs": frame.region("runs_with_output", action_view.runs(mine[:_RUNS])),
+        }
+        return Look(regions, {})
+
+    def document(self, look: Look) -> str:
+        return self._frame.document("action.html", look, self._root, name=self._name)
+
+
+def _head(frame: Frame, tone: view.Tone) -> dict[str, str]:
+    """What all pages have."""
+    return {
+        "title": frame.region("title", tone.sentence),
+        "about": frame.region("about", frame.condition()),
+        "sentence": frame.region("sentence", tone),
     }
-    return urlencode({name: value for name, value in given.items() if value})
 
 
-def _beats(part: Part) -> dict[str, float]:
-    return {row.facts.worker_id: row.last_heartbeat for row in part.rows if row.last_heartbeat is not None}
+def _rows(frame: Frame, macro: str, lines: Sequence[Any], root: str) -> dict[str, str]:
+    """A region for each place on a page: one worker that changes is one region that does."""
+    cells = [frame.region(macro, line, root) for line in lines]
+    return {f"row-{number}": cells[number] if number < len(cells) else "" for number in range(PAGE)}
+
+
+def _in_turns(rows: Iterable[Any]) -> Iterable[list[Any]]:
+    some = []
+    for row in rows:
+        some.append(row)
+        if len(some) == _ROWS_A_TURN:
+            yield some
+            some = []
+    yield some

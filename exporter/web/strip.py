@@ -1,4 +1,4 @@
-"""The last intervals of a worker, each with its state: the small chart beside its name."""
+"""The small chart beside a name: how it stood lately, interval by interval or run by run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from exporter.core.model import DOWN, UP, Reason, Status, Transition, Wall
 from . import words
 
 SLOTS = 60
-"""How many intervals are shown."""
+"""How many intervals are shown of a worker."""
 
 
 class State(StrEnum):
-    """What an interval looks like, from harmless to worst; the names are classes in page.css."""
+    """How something looks, from harmless to worst. The names are classes in page.css."""
 
     UNKNOWN = "unknown"
     ALIVE = "alive"
@@ -25,16 +25,12 @@ class State(StrEnum):
     DISCONNECTED = "disconnected"
     NOT_RESPONDING = "not_responding"
 
-    @property
-    def said(self) -> str:
-        return self.replace("_", " ")
-
 
 _RANK = {state: rank for rank, state in enumerate(State)}
 
 
-class Run(NamedTuple):
-    """Neighbouring intervals of one state; `start` counts from the oldest, which is 0."""
+class Bar(NamedTuple):
+    """Neighbouring slots of one state; `start` counts from the oldest, which is 0."""
 
     state: State
     start: int
@@ -42,7 +38,10 @@ class Run(NamedTuple):
 
 
 class Strip(NamedTuple):
-    runs: tuple[Run, ...]
+    """`text` says the same in words."""
+
+    slots: int
+    bars: tuple[Bar, ...]
     text: str
 
 
@@ -55,7 +54,7 @@ def state_of(status: Status, reason: Reason) -> State:
     return State.STOPPED if reason is Reason.SHUTDOWN else State(status.value)
 
 
-def strip(history: Sequence[Transition], interval: float, now: Wall) -> Strip:
+def of_worker(history: Sequence[Transition], interval: float, now: Wall) -> Strip:
     """The last `SLOTS` intervals, the present one included, from a worker's transitions, oldest first.
 
     Intervals begin at multiples of their length, so that the strip moves on once in each and not with
@@ -65,32 +64,41 @@ def strip(history: Sequence[Transition], interval: float, now: Wall) -> Strip:
     current = math.floor(now / interval)
     oldest = current - SLOTS + 1
     slots = [State.UNKNOWN] * SLOTS
-    for number, transition in enumerate(history):
+    ends = [*(transition.at for transition in history[1:]), now]
+    for transition, end in zip(history, ends, strict=True):
         if transition.after is None:
             continue
         state = state_of(transition.after, transition.reason)
-        until = history[number + 1].at if number + 1 < len(history) else now
         first = max(oldest, math.floor(transition.at / interval))
-        last = min(current, math.floor(until / interval))
+        last = min(current, math.floor(end / interval))
         for slot in range(first - oldest, last - oldest + 1):
             slots[slot] = max(slots[slot], state, key=_RANK.__getitem__)
-    return Strip(_runs(slots), _text(slots, interval))
+    return Strip(SLOTS, _bars(slots), _say(slots, f"the last {words.duration(SLOTS * interval)}"))
 
 
-def _runs(slots: Sequence[State]) -> tuple[Run, ...]:
-    runs: list[Run] = []
+def of_runs(successes: Sequence[bool], slots: int) -> Strip:
+    """The last runs of a probe, oldest first, at most `slots` of them."""
+    states = [State.ALIVE if success else State.NOT_RESPONDING for success in successes]
+    failed = len(states) - sum(successes)
+    text = f"{failed} of the last {words.number(len(states), 'run', 'runs')} failed"
+    return Strip(
+        slots, _bars([State.UNKNOWN] * (slots - len(states)) + states), text if states else "No run yet"
+    )
+
+
+def _bars(slots: Sequence[State]) -> tuple[Bar, ...]:
+    bars: list[Bar] = []
     for number, state in enumerate(slots):
-        if runs and runs[-1].state is state:
-            runs[-1] = runs[-1]._replace(length=runs[-1].length + 1)
+        if bars and bars[-1].state is state:
+            bars[-1] = bars[-1]._replace(length=bars[-1].length + 1)
         else:
-            runs.append(Run(state, number, 1))
-    return tuple(runs)
+            bars.append(Bar(state, number, 1))
+    return tuple(bars)
 
 
-def _text(slots: Sequence[State], interval: float) -> str:
-    whole = f"the last {words.duration(SLOTS * interval)}"
-    present = [state for state in reversed(State) if state in slots]
-    if len(present) == 1:
-        return f"{present[0].said.capitalize()} throughout {whole}"
-    shares = words.listing([f"{state.said} in {slots.count(state)}" for state in present])
-    return f"Of the {SLOTS} intervals of {whole}: {shares}"
+def _say(slots: Sequence[State], whole: str) -> str:
+    found = [(state.replace("_", " "), slots.count(state)) for state in reversed(State) if state in slots]
+    if len(found) == 1:
+        return f"{found[0][0].capitalize()} throughout {whole}"
+    shares = words.listing([f"{state} in {count}" for state, count in found])
+    return f"Of {len(slots)} intervals, {whole}: {shares}"

@@ -1,51 +1,44 @@
-"""How the pages say numbers and times. static/page.js says durations in the same words."""
+"""How the pages say numbers and times. static/page.js says `brief` in the same words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from exporter.core.model import Wall
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+"""From the largest; lengths in seconds."""
 
 
 def brief(seconds: float) -> str:
-    """A duration in its largest unit: `3 s`, `12 min`, `5 h`, `9 d`. What is negative is `0 s`."""
+    """A duration in its largest unit: `3 s`, `12 min`, `47 h`, `2 d`. What is negative is `0 s`."""
     whole = max(0, int(seconds))
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min"
-    if whole < 2 * DAY:
-        return f"{whole // HOUR} h"
-    return f"{whole // DAY} d"
+    for length, name in _UNITS:
+        # One day and three hours are told by the hour: 27 h says more than 1 d.
+        if whole >= (2 * length if name == "d" else length):
+            return f"{whole // length} {name}"
+    return "0 s"
 
 
 def duration(seconds: float) -> str:
-    """A duration in its two largest units: `0.4 s`, `3 min 12 s`, `5 h 2 min`, `9 d 3 h`."""
-    seconds = max(0.0, seconds)
-    if seconds < 10:
-        return f"{round(seconds, 1):g} s"
-    whole = int(seconds)
-    if whole < MINUTE:
-        return f"{whole} s"
-    for unit, name, part, part_name in (
-        (MINUTE, "min", 1, "s"),
-        (HOUR, "h", MINUTE, "min"),
-        (DAY, "d", HOUR, "h"),
-    ):
-        larger = {MINUTE: HOUR, HOUR: DAY}.get(unit)
-        if larger is None or whole < larger:
-            rest = whole % unit // part
-            return f"{whole // unit} {name}" + (f" {rest} {part_name}" if rest else "")
-    raise AssertionError("the largest unit has no end")
+    """A duration in its two largest units: `0.4 s`, `12 s`, `3 min 12 s`, `5 h`, `9 d 3 h`."""
+    if seconds < 9.95:
+        return f"{round(max(0.0, seconds), 1):g} s"
+    whole = int(seconds + 0.05)
+    (length, name), *smaller = [unit for unit in _UNITS if whole >= unit[0]]
+    parts = [f"{whole // length} {name}"]
+    if smaller:
+        rest = whole % length // smaller[0][0]
+        parts += [f"{rest} {smaller[0][1]}"] if rest else []
+    return " ".join(parts)
 
 
 def small(seconds: float) -> str:
-    """A duration that is measured in milliseconds: `0.42 ms`, `12 ms`, `1.3 s`; with its sign."""
-    if abs(seconds) >= 1:
-        return f"{seconds:.3g} s"
-    return f"{1000 * seconds:.2g} ms" if abs(seconds) < 0.1 else f"{1000 * seconds:.0f} ms"
+    """A time of which milliseconds matter, in two digits: `0.42 ms`, `-3.1 ms`, `120 ms`, `1.3 s`."""
+    if abs(seconds) >= 0.9995:
+        return f"{float(f'{seconds:.2g}'):g} s"
+    return f"{float(f'{1000 * seconds:.2g}'):g} ms"
 
 
 def instant(at: Wall) -> str:
@@ -53,11 +46,11 @@ def instant(at: Wall) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def count(number: int, one: str, many: str) -> str:
+def number(count: int, one: str, many: str) -> str:
     """`1 worker`, `1,204 workers`."""
-    return f"{number:,} {one if number == 1 else many}"
+    return f"{count:,} {one if count == 1 else many}"
 
 
-def listing(parts: list[str]) -> str:
+def listing(parts: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))

@@ -59,7 +59,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.configuration": [*CORE, "exporter.actions", "exporter.probes"],
     "exporter.api": [*SERVED, "exporter.actions", "exporter.probes"],
     "exporter.metrics": SERVED,
-    "exporter.web": SERVED,
+    "exporter.web": [*SERVED, "exporter.actions", "exporter.probes"],
     "exporter.store": SHELL,
     "exporter.reload": [*SHELL, "exporter.configuration"],
     "exporter.app": PARTS,
