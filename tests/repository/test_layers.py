@@ -75,6 +75,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "exporter.main": [*PARTS, "exporter.app", "exporter.logs"],
     "exporter.programs": ["exporter.errors"],
+    "exporter.notification": [*CORE, "exporter.clock", "exporter.errors"],
     "exporter.demo": ["exporter.programs", "exporter.shipped"],
     "exporter.cli": [
         *PARTS,
@@ -83,6 +84,7 @@ LAYERS: dict[str, list[str]] = {
         "exporter.daemon",
         "exporter.demo",
         "exporter.logs",
+        "exporter.notification",
         "exporter.server",
         "exporter.shipped",
     ],
@@ -189,7 +191,7 @@ PURE = [
 # Libraries that one part alone may know, so that the others do without.
 PRIVATE: dict[str, list[str]] = {
     "aio_pika": ["worker_agent.health"],
-    "aiohttp": ["exporter.actions", "exporter.probes", "worker_agent.health"],
+    "aiohttp": ["exporter.actions", "exporter.notification", "exporter.probes", "worker_agent.health"],
     "asyncpg": ["worker_agent.health"],
     "redis": ["exporter.store", "worker_agent.health"],
     "sqlite3": ["exporter.store"],
