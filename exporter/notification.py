@@ -137,6 +137,6 @@ def told(url: str, alert: Mapping[str, Any], taken: Taken, *, seconds: float) ->
     if taken.muted_by:
         yield f"But it is muted, so that no notification will come: by {', '.join(taken.muted_by)}."
         return
-    yield "Look there: the notification leaves after group_wait, 5 s as shipped. That it is over is told"
-    yield f"after {seconds:g} s, at the next group_interval, 30 s as shipped."
+    yield "Look there: the notification leaves after the group_wait of its route, within seconds as shipped."
+    yield f"Its end, after {seconds:g} s, is told at the next group_interval, half a minute as shipped."
     yield f"Nothing came? {shown}/#/alerts shows whether it is there, Alertmanager's log what failed."

@@ -203,8 +203,8 @@ def test_what_is_told() -> None:
     assert list(lines) == [
         "Sent HeartbeatTest (group payments, severity critical) to http://am:9093.",
         "It goes to the receivers default and audit.",
-        "Look there: the notification leaves after group_wait, 5 s as shipped. That it is over is told",
-        "after 60 s, at the next group_interval, 30 s as shipped.",
+        "Look there: the notification leaves after the group_wait of its route, within seconds as shipped.",
+        "Its end, after 60 s, is told at the next group_interval, half a minute as shipped.",
         "Nothing came? http://am:9093/#/alerts shows whether it is there, Alertmanager's log what failed.",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any
 from urllib.parse import parse_qs, quote
 
 import pytest
+import yaml
 
 from exporter import cli
 from tests.support.authority import Authority
 from tests.support.inboxes import Inbox, Mailbox, part
-from tests.support.notifying import EXTERNAL, alertmanager, completed, send
+from tests.support.notifying import DIRECTORY, EXTERNAL, ROOT, alertmanager, completed, send
 from tests.support.processes import eventually, http_get
 
 pytestmark = [pytest.mark.servers("alertmanager"), pytest.mark.slow]
 
+PAGE = ROOT / "docs" / "notifications.md"
 RUNBOOK = "https://runbooks.example/alerts.md#heartbeatworkerdown"
 
 
@@ -325,6 +328,35 @@ def test_a_thousand_alerts_are_one_readable_mail(tmp_path: Path) -> None:
         f"group%3D%22web%22%7D\nAll alerts: {ALERTS}"
     )
     assert len(mail.as_bytes()) < 50_000
+
+
+def test_the_dead_mans_switch(tmp_path: Path) -> None:
+    """Filled as documented it hears of the alert that always fires, at once, and nobody else does."""
+    watchdog = {"labels": {"alertname": "Watchdog", "severity": "none"}}
+    with Inbox() as switch, Inbox() as default:
+        main = completed(tmp_path, "webhook", {"url": default.url})
+        configuration = yaml.safe_load(main.read_text())
+        (snippet,) = re.findall(r"```yaml\n(receivers:\n.*?)```", PAGE.read_text(), re.DOTALL)
+        (filled,) = yaml.safe_load(snippet)["receivers"]
+        filled["webhook_configs"][0]["url"] = switch.url
+        assert configuration["receivers"][0] == {"name": filled["name"]}
+        configuration["receivers"][0] = filled
+        main.write_text(yaml.safe_dump(configuration))
+        with alertmanager(tmp_path, main) as url:
+            send(url, watchdog, worker_down(*ONE))
+            eventually(lambda: switch.posts and default.posts, within=15.0, what="both receivers")
+    names = [
+        {alert["labels"]["alertname"] for posted in inbox.posts for alert in posted.content["alerts"]}
+        for inbox in (switch, default)
+    ]
+    assert names == [{"Watchdog"}, {"HeartbeatWorkerDown"}]
+
+
+def test_the_documentation_names_every_secret() -> None:
+    """Each receiver's file of a secret is in its table, also one that is only suggested."""
+    for receiver in (DIRECTORY / "receivers").glob("*.yml"):
+        for file in re.findall(r"/run/secrets/\w+", receiver.read_text()):
+            assert f"| `{receiver.name}` | `{file}` |" in PAGE.read_text()
 
 
 def test_the_command_that_sends_a_test(

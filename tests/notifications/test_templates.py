@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.support.notifying import DIRECTORY
+from tests.support.notifying import DIRECTORY, EXTERNAL
 from tests.support.processes import program
 
 pytestmark = pytest.mark.servers("amtool")
@@ -61,7 +61,7 @@ def render(
                 "groupLabels": {"alertname": alerts[0]["labels"]["alertname"]},
                 "commonLabels": shared(list(alerts)),
                 "commonAnnotations": {},
-                "externalURL": "http://alertmanager.example",
+                "externalURL": EXTERNAL,
             }
         )
     )
@@ -280,3 +280,41 @@ def test_a_thousand_alerts_are_a_readable_message(template: str, html: bool, tmp
     assert "and 988 more that fire" in text
     assert "and 8 more that are resolved" in text
     assert len(text) < 30_000
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "notifications.md"
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    """It is what the templates make of such alerts."""
+    runbook = "https://github.com/heartbeat-exporter/heartbeat-exporter/blob/main/docs/alerts.md#heartbeatworkerdown"
+    one, other = (
+        {"worker": "Worker 1", "worker_id": "worker-1-3f0c", "reason": "connection_lost"},
+        {"worker": "Worker 2", "worker_id": "worker-2-9a41", "reason": "timeout"},
+    )
+    alerts = [
+        firing("HeartbeatWorkerDown", group="payments", **one),
+        resolved("HeartbeatWorkerDown", "2026-11-20T09:00:25Z", group="payments", **other),
+    ]
+    for alert in alerts:
+        alert["annotations"] = {
+            "summary": "A worker is gone without a goodbye.",
+            "description": (
+                "Worker 1 (worker-1-3f0c) of group payments has been down since 2026-11-20 08:59:48 UTC,"
+                " reason: connection_lost."
+            ),
+            "runbook_url": runbook,
+        }
+    alerts[1]["startsAt"] = "2026-11-20T08:58:20Z"
+    page = PAGE.read_text()
+    text = render("text", *alerts, directory=tmp_path).replace(EXTERNAL, "http://localhost:9093")
+    assert f"```text\n{text}\n```\n" in page
+    assert f"`{render('title', *alerts, directory=tmp_path)}`" in page
+
+
+def test_the_templates_of_the_documentation(tmp_path: Path) -> None:
+    """Each that is offered there is defined."""
+    offered = re.findall(r"`(heartbeat\.[a-z.]+)`", PAGE.read_text())
+    assert len(offered) == 7
+    for name in offered:
+        assert render(name.removeprefix("heartbeat."), firing("A"), directory=tmp_path)
