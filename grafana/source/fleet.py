@@ -44,37 +44,36 @@ STATES = {
 _WORKER = "worker_id, worker, group"
 
 
-def state(at: str = "") -> str:
-    """PromQL for a number of `STATES` per worker.
+def state(at: str = "", only: str = "") -> str:
+    """PromQL for a number of `STATES` per worker, at a time and of a choice of workers.
 
     An exporter shows a worker that is down as not up and with a reason, of which the smaller number
     counts. Of several exporters the one that sees the worker up is right.
     """
-    down = "".join(
-        f' or {number} * heartbeat_worker_down_reason{{{WORKERS}, reason="{reason}"}}{at}'
-        for number, reason in enumerate(
-            ("timeout", "connection_lost", "never_connected", "shutdown"), start=1
-        )
+    reasons = ("timeout", "connection_lost", "never_connected", "shutdown")
+    down = " or ".join(
+        f'{number} * heartbeat_worker_down_reason{{{WORKERS}, reason="{reason}"}}{at}'
+        for number, reason in enumerate(reasons, start=1)
     )
-    shown = f"5 + heartbeat_worker_up{{{WORKERS}}}{at}{down}"
+    shown = f"5 + (heartbeat_worker_up{{{WORKERS}}}{at}{only}) or ({down}){only}"
     return f"max by ({_WORKER}) (min by (job, instance, {_WORKER}) ({shown}))"
 
 
-# Chosen and ranked once, at the end of the time range: chosen anew at each step it could be thousands.
-# Prometheus answers in the order of labels, of which `at_end`, the state at that time, is the first. A
-# state outweighs every time, being 1e11 s.
-TIMELINE = f"""
-  {state()}
-* on ({_WORKER}) group_left (at_end)
-  count_values by ({_WORKER}) ("at_end",
-      {state(" @ end()")}
-    and on ({_WORKER})
-      bottomk({MOST},
-          1e11 * {state(" @ end()")}
-        - on ({_WORKER})
-          max by ({_WORKER}) (heartbeat_worker_status_since_timestamp_seconds{{{WORKERS}}} @ end())
-      )
+# The state at the end of the time range, in units that outweigh every time.
+_WORST = f"""
+  bottomk({MOST},
+      1e11 * {state(" @ end()")}
+    - on ({_WORKER})
+      max by ({_WORKER}) (heartbeat_worker_status_since_timestamp_seconds{{{WORKERS}}} @ end())
   )
+"""
+
+# Chosen and ranked once, at that end: chosen anew at each step it could be thousands, and would take as many
+# times as long. Prometheus answers in the order of labels, of which `at_end`, the state then, is the first.
+TIMELINE = f"""
+  {state(only=f" and on ({_WORKER}) {_WORST}")}
+* on ({_WORKER}) group_left (at_end)
+  count_values by ({_WORKER}) ("at_end", ceil({_WORST} / 1e11))
 """
 
 UP_BY_GROUP = f"""
