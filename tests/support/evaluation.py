@@ -14,7 +14,7 @@ from .processes import program
 STEP = 5
 """Seconds between samples, as Prometheus scrapes."""
 
-AT = 100
+AT = 40
 """Seconds from the first sample to the question."""
 
 GRAIN = 2.0**-20

@@ -43,6 +43,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 REASONS: Mapping[str, tuple[str, ...]] = {
     "heartbeat_probe": tuple(Failure),
     "heartbeat_action": tuple(RunFailure),
+    "heartbeat_agent": ("timeout",),
 }
 
 
@@ -73,18 +74,14 @@ def things(name: str, labels: Labels) -> list[dict[str, str]]:
     return [exporter]
 
 
-def splits(name: str, labels: Labels) -> Iterator[dict[str, str]]:
-    """The values of its other labels."""
-    reasons = next(
-        (known for prefix, known in REASONS.items() if name.startswith(prefix)), tuple(DOWN_REASONS)
-    )
-    if not name.endswith("_total"):
-        reasons = reasons[:1]  # a worker is down for one
+def splits(name: str, labels: Labels) -> list[dict[str, str]]:
+    """The values of these labels, all that there are together."""
+    reasons = next((those for of, those in REASONS.items() if name.startswith(of)), tuple(DOWN_REASONS))
     given = {**VALUES, "reason": reasons}
-    return (
+    return [
         dict(zip(labels, chosen, strict=True))
         for chosen in itertools.product(*(given.get(label, ("x",)) for label in labels))
-    )
+    ]
 
 
 def alerts() -> Iterator[dict[str, str]]:
@@ -97,16 +94,21 @@ def alerts() -> Iterator[dict[str, str]]:
 
 
 def series_of(name: str) -> Iterator[dict[str, str]]:
-    """The labels of all series of a metric."""
+    """The labels of the series of a metric: of every thing one part, in turn, with all its buckets.
+
+    With all parts of everything the tests would take minutes; more than `MOST` there are anyway.
+    """
     if name == "ALERTS":
         yield from ({**alert, "alertstate": "firing"} for alert in alerts())
     elif name == "ALERTS_FOR_STATE":
         yield from alerts()
     else:
         labels = KNOWN[name] - SLOT
-        for thing in things(name, labels):
-            for split in splits(name, labels - thing.keys()):
-                yield {**thing, **split}
+        about = things(name, labels)
+        own = labels - about[0].keys()
+        parts, buckets = splits(name, own - {"le"}), splits(name, own & {"le"})
+        for thing, part in zip(about, itertools.cycle(parts), strict=False):
+            yield from ({**thing, **part, **bucket} for bucket in buckets)
 
 
 def large(names: set[str]) -> dict[str, float | str]:
