@@ -45,7 +45,7 @@ class _Receiver(BaseModel):
 class _Status(BaseModel):
     silencedBy: list[str] = []
     inhibitedBy: list[str] = []
-    mutedBy: list[str] = []  # since Alertmanager 0.28
+    mutedBy: list[str] = []  # later than Alertmanager 0.25
 
 
 class _Listed(BaseModel):

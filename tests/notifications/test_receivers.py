@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import ssl
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from exporter import cli
 from tests.support.authority import Authority
 from tests.support.inboxes import Inbox, Mailbox, part
 from tests.support.notifying import DIRECTORY, EXTERNAL, ROOT, alertmanager, completed, send
-from tests.support.processes import eventually, http_get
+from tests.support.processes import eventually, http_get, program
 
 pytestmark = [pytest.mark.servers("alertmanager"), pytest.mark.slow]
 
@@ -379,3 +381,19 @@ def test_the_command_that_sends_a_test(
     (alert,) = inbox.posts[0].content["alerts"]
     assert (alert["labels"]["alertname"], alert["labels"]["group"]) == ("HeartbeatTest", "payments")
     assert alert["annotations"]["summary"] == "This is a test. Nothing is wrong."
+
+
+@pytest.mark.servers("amtool")
+def test_two_receivers_at_once(tmp_path: Path) -> None:
+    """Pieces of different kinds may be appended one after the other."""
+    shutil.copytree(DIRECTORY / "templates", tmp_path / "templates")
+    main = tmp_path / "alertmanager.yml"
+    files = ("alertmanager.yml", "receivers/email.yml", "receivers/slack.yml", "receivers/pagerduty.yml")
+    main.write_text("".join((DIRECTORY / file).read_text() for file in files))
+    subprocess.run([program("amtool"), "check-config", main], check=True, capture_output=True)
+    assert set(yaml.safe_load(main.read_text())["receivers"][-1]) == {
+        "name",
+        "email_configs",
+        "slack_configs",
+        "pagerduty_configs",
+    }
