@@ -14,16 +14,18 @@ from pathlib import Path
 with warnings.catch_warnings():
     # The SDK recommends its newer schema, which Grafana's file provisioning does not read.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from grafana.source import exporter, fleet
+    from grafana.source import exporter, fleet, probes, service, worker
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-DASHBOARDS = (exporter.build, fleet.build)
+DASHBOARDS = (exporter.build, fleet.build, probes.build, service.build, worker.build)
 
 
 def main(directory: Path) -> None:
     for build in DASHBOARDS:
         dashboard = build().build()
+        for control in (*dashboard.links, *dashboard.annotations.list_val):
+            control.placement = None  # The SDK's default is a menu, in which Grafana shows no dropdowns.
         text = json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True)
         (directory / f"{dashboard.uid}.json").write_text(text + "\n", encoding="utf-8")
 

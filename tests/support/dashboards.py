@@ -26,7 +26,7 @@ TIMES: Mapping[str, str] = {
 }
 """What Grafana puts in for the shipped data source and a screen's width of an hour."""
 
-ONE: Mapping[str, str] = {"worker_id": "w1", "probe": "p1", "action": "a1"}
+ONE: Mapping[str, str] = {"worker_id": "w1", "address": ".+", "probe": "p1", "action": "a1"}
 """What is chosen of a variable that has one value at a time."""
 
 _REFERENCE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::\w+)?\})")
@@ -140,7 +140,12 @@ def usual_choice(dashboard: Dashboard) -> dict[str, str]:
         for name, variable in variables(dashboard).items()
         if variable["type"] == "query"
     }
-    return {**TIMES, **chosen}
+    typed = {
+        name: variable["query"]
+        for name, variable in variables(dashboard).items()
+        if variable["type"] == "textbox"
+    }
+    return {**TIMES, **typed, **chosen}
 
 
 def expressions(dashboard: Dashboard) -> list[Query]:
