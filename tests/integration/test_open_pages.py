@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import eventually
-from tests.support.serving import COMMANDS, Serving, exporter
+from tests.support.serving import COMMANDS, Serving, exporter, stream
 
 pytestmark = pytest.mark.slow
 
@@ -48,16 +48,6 @@ class Viewer:
         self._connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._connection.close()
-
-
-def stream(serving: Serving, *, room: int | None = None) -> socket.socket:
-    """A connection on which a stream has been asked for; `room` is for bytes that nobody reads."""
-    connection = socket.socket()
-    if room is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-    connection.connect(("127.0.0.1", serving.port))
-    connection.sendall(b"GET / HTTP/1.1\r\nHost: exporter\r\nAccept: text/event-stream\r\n\r\n")
-    return connection
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -95,6 +96,16 @@ class Serving:
     def complaints(self) -> list[str]:
         """What was logged as an error or worse."""
         return [*self.said("error"), *self.said("critical")]
+
+
+def stream(serving: Serving, *, room: int | None = None) -> socket.socket:
+    """A connection on which the events of the front page were asked for; `room` is for bytes nobody reads."""
+    connection = socket.socket()
+    if room is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    connection.connect(("127.0.0.1", serving.port))
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: exporter\r\nAccept: text/event-stream\r\n\r\n")
+    return connection
 
 
 def environment(**variables: object) -> dict[str, str]:
