@@ -10,7 +10,7 @@ from exporter.core.brake import Hold
 
 from . import words
 from .strip import State
-from .view import Badge, Fact, Instant, Tone, ago, lasting
+from .view import Badge, Fact, Instant, Tone, ago, exactly, lasting
 
 
 class Line(NamedTuple):
@@ -126,7 +126,7 @@ def runs(outcomes: Iterable[tuple[str, Outcome]]) -> tuple[Run, ...]:
         Run(
             name,
             outcome.kind.value + (f", attempt {outcome.attempt}" if outcome.attempt > 1 else ""),
-            ago(outcome.at),
+            exactly(outcome.at),
             _went(outcome),
             outcome.detail,
             outcome.output,

@@ -159,7 +159,7 @@ class ProbePage:
             "strip": frame.region("chart", probe_view.runs_strip(row)),
             "facts": frame.region("facts", probe_view.facts(row)),
             "results": frame.region("results", probe_view.runs(row.history.latest)),
-            "failures": frame.region("results", probe_view.runs(row.history.failures)),
+            "failures": frame.region("results", probe_view.runs(probe_view.earlier_failures(row))),
         }
         return Look(regions, {})
 

@@ -10,7 +10,7 @@ from exporter.core.probing import KEPT, ProbeRow, Result
 
 from . import strip, words
 from .strip import State, Strip
-from .view import Badge, Choice, Fact, Instant, Tone, ago, lasting
+from .view import Badge, Choice, Fact, Instant, Tone, ago, exactly, lasting
 
 
 class Standing(NamedTuple):
@@ -55,13 +55,13 @@ class Line(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A result in a probe's table; `phases` are names and durations."""
+    """A result in a probe's table."""
 
     at: Instant
     badge: Badge
     detail: str
     duration: str
-    phases: tuple[tuple[str, str], ...]
+    phases: str
     http_status: str
 
 
@@ -156,14 +156,20 @@ def runs(results: Sequence[Result]) -> tuple[Run, ...]:
     """Newest first."""
     return tuple(
         Run(
-            ago(result.at),
+            exactly(result.at),
             Badge(State.ALIVE, "Success")
             if result.failure is None
             else Badge(State.NOT_RESPONDING, "Failure", result.failure),
             result.detail,
             words.small(result.duration),
-            tuple((phase.value, words.small(took)) for phase, took in result.phases),
+            ", ".join(f"{phase} {words.small(took)}" for phase, took in result.phases),
             "" if result.http_status is None else str(result.http_status),
         )
         for result in reversed(results)
     )
+
+
+def earlier_failures(row: ProbeRow) -> Sequence[Result]:
+    """Those that are older than the latest results."""
+    latest = row.history.latest
+    return [result for result in row.history.failures if result.at < latest[0].at]

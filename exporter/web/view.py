@@ -51,7 +51,7 @@ class Tone(NamedTuple):
 
 
 class Instant(NamedTuple):
-    """`kind` is how it is said of now: `ago`, or `for` of what lasts since then. `text` is for people."""
+    """`text` is for people, unless it is said of now: `kind` is `ago`, or `for` of what lasts since then."""
 
     kind: str
     iso: str
@@ -112,6 +112,10 @@ class Change(NamedTuple):
 
 def ago(at: float) -> Instant:
     return Instant("ago", rfc3339(Wall(at)), words.instant(Wall(at)))
+
+
+def exactly(at: float) -> Instant:
+    return ago(at)._replace(kind="")
 
 
 def lasting(since: float) -> Instant:
@@ -284,7 +288,7 @@ def changes(history: Sequence[Transition]) -> tuple[Change, ...]:
         following = history[number + 1].at if number + 1 < len(history) else None
         told.append(
             Change(
-                ago(transition.at),
+                exactly(transition.at),
                 _stand(transition.before, Reason.TIMEOUT, "new"),
                 _stand(transition.after, transition.reason, "forgotten"),
                 REASON_NAMES[transition.reason],

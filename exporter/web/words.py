@@ -22,9 +22,9 @@ def brief(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration in its two largest units: `0.4 s`, `12 s`, `3 min 12 s`, `5 h`, `9 d 3 h`."""
+    """A duration in its two largest units: `40 ms`, `3.4 s`, `12 s`, `3 min 12 s`, `5 h`, `9 d 3 h`."""
     if seconds < 9.95:
-        return f"{round(max(0.0, seconds), 1):g} s"
+        return small(max(0.0, seconds))
     whole = int(seconds + 0.05)
     (length, name), *smaller = [unit for unit in _UNITS if whole >= unit[0]]
     parts = [f"{whole // length} {name}"]
@@ -35,10 +35,12 @@ def duration(seconds: float) -> str:
 
 
 def small(seconds: float) -> str:
-    """A time of which milliseconds matter, in two digits: `0.42 ms`, `-3.1 ms`, `120 ms`, `1.3 s`."""
+    """A time of which milliseconds matter, in two digits or so: `0.42 ms`, `-3.0 ms`, `120 ms`, `1.3 s`."""
     if abs(seconds) >= 0.9995:
-        return f"{float(f'{seconds:.2g}'):g} s"
-    return f"{float(f'{1000 * seconds:.2g}'):g} ms"
+        return f"{seconds:.1f} s"
+    milliseconds = 1000 * seconds
+    digits = 2 if abs(milliseconds) < 0.995 else 1 if abs(milliseconds) < 9.95 else 0
+    return f"{milliseconds:.{digits}f} ms"
 
 
 def instant(at: Wall) -> str:
