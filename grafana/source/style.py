@@ -121,11 +121,15 @@ def fixed(color: str) -> DynamicConfigValue:
 
 
 def numbers(title: str, description: str, *, unit: str = units.Short) -> stat.Panel:
-    """Large figures, named by their series."""
+    """Large figures, named by their series, without colour until they get thresholds of their own.
+
+    Grafana's default is red from 80 on.
+    """
     return (
         _framed(stat.Panel(), title, description, unit)
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .color_mode(BigValueColorMode.VALUE)
+        .thresholds(steps((None, "text")))
         .graph_mode(BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     )
@@ -223,6 +227,7 @@ def bars(title: str, description: str, *, unit: str) -> bargauge.Panel:
         _framed(bargauge.Panel(), title, description, unit)
         .orientation(VizOrientation.HORIZONTAL)
         .display_mode(BarGaugeDisplayMode.BASIC)
+        .thresholds(steps((None, BLUE)))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     )
 
