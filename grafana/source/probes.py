@@ -48,6 +48,8 @@ DAYS_LEFT = (
     "(min by (probe, target) "
     f"(heartbeat_probe_tls_certificate_expiry_timestamp_seconds{{{PROBES}}}) - time()) / 86400"
 )
+FAILED_SHARE = 'max by (probe, target) (probe:heartbeat_probe_failures:ratio_rate5m{probe=~"$probe"})'
+
 CERTIFICATE_STEPS = ((None, style.BAD), (10, style.WARN), (21, style.GOOD))
 """Days: below 10 an alert fires."""
 
@@ -208,7 +210,7 @@ def probes() -> table.Panel:
         Column("Certificate valid for", DAYS_LEFT, (unit(units.Days), decimals(1))),
         Column(
             "Failed in 5 minutes",
-            'probe:heartbeat_probe_failures:ratio_rate5m{probe=~"$probe"}',
+            FAILED_SHARE,
             (unit(units.PercentUnit),),
         ),
     )
@@ -233,7 +235,6 @@ def failures() -> lines.Panel:
 
 
 def failure_shares() -> lines.Panel:
-    recorded = 'probe:heartbeat_probe_failures:ratio_rate5m{probe=~"$probe"}'
     return (
         style.curves(
             "Share of failed runs, by probe",
@@ -242,7 +243,7 @@ def failure_shares() -> lines.Panel:
         )
         .min(0)
         .max(1)
-        .with_target(style.query(f"topk({MOST_CURVES}, {recorded})", "{{probe}} · {{target}}"))
+        .with_target(style.query(f"topk({MOST_CURVES}, {FAILED_SHARE})", "{{probe}} · {{target}}"))
         .no_value(f"{NO_PROBES}, or none has run for 5 minutes")
     )
 

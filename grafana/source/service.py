@@ -163,7 +163,10 @@ def duration_now() -> stat.Panel:
 
 def in_progress_now() -> stat.Panel:
     return (
-        style.numbers("In progress", "Requests that have begun and whose response is not complete.")
+        style.numbers(
+            "In progress",
+            "Requests that have begun and whose response is not complete. That of Prometheus is one.",
+        )
         .thresholds(style.steps((None, "text")))
         .with_target(style.instant(f"sum(starlette_requests_in_progress{{{OWN}}})", "requests"))
         .no_value(NO_REQUESTS)

@@ -184,7 +184,7 @@ def availability() -> stat.Panel:
         .with_target(
             style.instant(f"max(worker:heartbeat_availability:ratio_rate1d{{{RECORDED}}})", "available")
         )
-        .no_value("never up yet")
+        .no_value("not recorded yet")
     )
 
 
