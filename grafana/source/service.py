@@ -128,7 +128,6 @@ def requests_now() -> stat.Panel:
             unit=units.RequestsPerSecond,
         )
         .decimals(2)
-        .thresholds(style.steps((None, "text")))
         .with_target(style.instant(rate("starlette_requests_total"), "requests"))
         .no_value(NO_REQUESTS)
     )
@@ -155,7 +154,6 @@ def duration_now() -> stat.Panel:
             "The time within which 95% of the requests ended.",
             unit=units.Seconds,
         )
-        .thresholds(style.steps((None, "text")))
         .with_target(style.instant(within(0.95, "starlette_requests_processing_time_seconds"), "95% within"))
         .no_value(NO_REQUESTS)
     )
@@ -167,7 +165,6 @@ def in_progress_now() -> stat.Panel:
             "In progress",
             "Requests that have begun and whose response is not complete. That of Prometheus is one.",
         )
-        .thresholds(style.steps((None, "text")))
         .with_target(style.instant(f"sum(starlette_requests_in_progress{{{OWN}}})", "requests"))
         .no_value(NO_REQUESTS)
     )

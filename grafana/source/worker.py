@@ -128,7 +128,6 @@ def since() -> stat.Panel:
         style.numbers("Since", "For how long it has had this status.", unit=units.Seconds)
         .text_mode(BigValueTextMode.VALUE)
         .decimals(0)
-        .thresholds(style.steps((None, "text")))
         .with_target(
             style.instant(
                 f"time() - max(heartbeat_worker_status_since_timestamp_seconds{{{ONE}}})", "in this status"
@@ -147,7 +146,6 @@ def last_heartbeat() -> stat.Panel:
         )
         .text_mode(BigValueTextMode.VALUE)
         .decimals(1)
-        .thresholds(style.steps((None, "text")))
         .with_target(style.instant(_age(), "ago"))
         .no_value("none yet")
     )
@@ -165,7 +163,6 @@ def uptime() -> stat.Panel:
         )
         .text_mode(BigValueTextMode.VALUE)
         .decimals(1)
-        .thresholds(style.steps((None, "text")))
         .with_target(style.instant(f"time() + {offset} - {started} and on () {IS_UP}", "uptime"))
         .no_value("not up")
     )
