@@ -204,7 +204,8 @@ class Exporter:
 
     def page_routers(self, *, workers: bool) -> Sequence[APIRouter]:
         files = assets.read()
-        frame = Frame(self._condition, Links(), files, workers=workers, now=lambda: self.monitor.now().wall)
+        links = Links(self._settings.grafana_url or "", self._settings.alertmanager_url or "")
+        frame = Frame(self._condition, links, files, workers=workers, now=lambda: self.monitor.now().wall)
         deliverer = web.Deliverer(frame, self.live)
         return (
             assets.routes(files),

@@ -111,10 +111,16 @@ class Demo:
     def start(self) -> None:
         """Start everything, and wait until every worker is alive. Raises ProgramFailed."""
         exporter_at = self._port(8000)
+        alertmanager = next(filter(None, map(shutil.which, _ALERTMANAGER)), None)
+        alertmanager_at = self._port(9093)
         self._exporter = self._start(
             "exporter",
             [sys.executable, "-m", "exporter", "serve", f"--web.listen-address={exporter_at}"],
-            {"SQLITE_PATH": str(self._directory / "registry.db"), "LOG_FORMAT": "console"},
+            {
+                "SQLITE_PATH": str(self._directory / "registry.db"),
+                "LOG_FORMAT": "console",
+                "ALERTMANAGER_URL": f"http://{alertmanager_at}" if alertmanager else "",
+            },
         )
         self._url = f"http://{exporter_at}"
         self._exporter.wait_until_it_answers(f"{self._url}/-/ready")
@@ -122,7 +128,7 @@ class Demo:
         dependency_at = self._start_dependency()
         for number in range(1, WORKERS + 1):
             self._start_worker(number, dependency_at)
-        self._start_alerting(exporter_at)
+        self._start_alerting(exporter_at, alertmanager, alertmanager_at)
         self._wait_until_all_are_alive()
 
     def _start_dependency(self) -> str:
@@ -154,9 +160,7 @@ class Demo:
         if number == 1:
             self._urls.append(("its health", f"http://{host}:{port}/health"))
 
-    def _start_alerting(self, exporter_at: str) -> None:
-        alertmanager = next(filter(None, map(shutil.which, _ALERTMANAGER)), None)
-        alertmanager_at = self._port(9093)
+    def _start_alerting(self, exporter_at: str, alertmanager: str | None, alertmanager_at: str) -> None:
         started: list[tuple[Program, str, str]] = []
         if alertmanager is None:
             self._without.append("prometheus-alertmanager")

@@ -46,6 +46,10 @@ class Settings(Environment):
         None, description="Probes and actions, in YAML or as the INI file of Heartbeat; see docs/probes.md"
     )
     enable_lifecycle: bool = Field(False, description="Allow `POST /-/reload` to read that file again")
+    grafana_url: str | None = Field(
+        None, description="Grafana, as a browser reaches it, for links on the status page"
+    )
+    alertmanager_url: str | None = Field(None, description="Alertmanager likewise")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")
     log_format: LogFormat = Field("console", description="console, logfmt or json")
 
@@ -66,6 +70,11 @@ class Settings(Environment):
             raise ValueError(f"must be above HEARTBEAT_INTERVAL={interval:g}")
         return timeout
 
+    @field_validator("grafana_url", "alertmanager_url")
+    @classmethod
+    def _is_for_everybody(cls, url: str | None) -> str | None:
+        return None if url is None else _public_url(url)
+
     def rules(self) -> Rules:
         return Rules(
             max_workers=self.max_workers,
@@ -80,6 +89,22 @@ class Settings(Environment):
             return self.redis_url.get_secret_value()
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"redis://{host}:{self.redis_port}/{self.redis_db}"
+
+
+def _public_url(url: str) -> str:
+    """Without a slash at the end. Raises ValueError: it is not one that may be shown."""
+    expected = "must be http://host or https://host, with a port and a path if need be"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    plain = not re.search(r"[\s?#\\]", url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
+        raise ValueError(expected)
+    if parts.username is not None:
+        raise ValueError("must hold no user name or password: it is shown on the status page")
+    return url.rstrip("/")
 
 
 def _check_redis_url(url: str) -> None:

@@ -40,6 +40,8 @@ def test_defaults() -> None:
         "max_groups": 100,
         "config_file": None,
         "enable_lifecycle": False,
+        "grafana_url": None,
+        "alertmanager_url": None,
         "log_level": "INFO",
         "log_format": "console",
     }
@@ -58,6 +60,8 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "STOPPED_WORKER_RETENTION": "60",
         "MAX_WORKERS": "10",
         "MAX_GROUPS": "2",
+        "GRAFANA_URL": "https://grafana.example.org/monitoring/",
+        "ALERTMANAGER_URL": "http://[::1]:9093",
         "LOG_LEVEL": "debug",
         "LOG_FORMAT": "JSON",
     }
@@ -67,6 +71,8 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.sqlite_path == Path("/var/lib/registry.db")
     assert (settings.heartbeat_interval, settings.heartbeat_timeout) == (1.0, 3.5)
     assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
+    assert settings.grafana_url == "https://grafana.example.org/monitoring"
+    assert settings.alertmanager_url == "http://[::1]:9093"
     assert settings.redis_address() == "redis://redis:6380/3"
     assert settings.rules() == Rules(
         max_workers=10, max_groups=2, retention=7200 * SECOND, stopped_retention=60 * SECOND
@@ -128,6 +134,28 @@ def test_a_bad_url_is_not_repeated(url: str, expected: str, monkeypatch: pytest.
     (line,) = complaints()
     assert line.startswith(f"REDIS_URL=****: {expected}")
     assert "geheim" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "expected"),
+    [
+        ("grafana:3000", "grafana:3000", "must be http://host or https://host"),
+        (
+            "javascript://host/%0Aalert(1)",
+            "javascript://host/%0Aalert(1)",
+            "must be http://host or https://host",
+        ),
+        ("http://", "http://", "must be http://host or https://host"),
+        ("http://host:99999", "http://host:99999", "must be http://host or https://host"),
+        ("https://host/?org=1", "https://host/?org=1", "must be http://host or https://host"),
+        ("http://me:geheim@host", "http://me:****@host", "must hold no user name or password"),
+    ],
+)
+def test_a_url_for_a_page(url: str, shown: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What becomes a link that everybody sees is a plain address, without anything secret."""
+    monkeypatch.setenv("ALERTMANAGER_URL", url)
+    (line,) = complaints()
+    assert line.startswith(f"ALERTMANAGER_URL={shown}: {expected}")
 
 
 def test_all_problems_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
