@@ -21,6 +21,7 @@ CONFIG: dict[str, Any] = yaml.safe_load(MAIN.read_text("utf-8"))
 SINGLE = {"HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected"}
 REPORTED = {"HeartbeatWorkerCheckFailing", "HeartbeatDependencyDown", "HeartbeatEventLoopStuck"}
 PROBED = {"HeartbeatProbeDown", "HeartbeatProbeFlapping", "HeartbeatCertificateExpiring"}
+UNSTEADY = {"HeartbeatWorkerFlapping", "HeartbeatWorkerRestarting", "HeartbeatHeartbeatsMissed"}
 ACTING = {"HeartbeatActionFailing", "HeartbeatActionsHeld"}
 
 WATCHDOG = {"alertname": "Watchdog", "severity": "none"}
@@ -143,16 +144,21 @@ def test_muting_is_as_written_and_no_wider() -> None:
             | REPORTED
             | PROBED
             | ACTING
+            | UNSTEADY
             | {"HeartbeatGroupDegraded", "HeartbeatGroupEmpty", "HeartbeatFleetDown"}
-            | {"HeartbeatAvailabilityBurning"},
+            | {"HeartbeatAvailabilityBurning", "HeartbeatClockOffset"},
             ["cluster"],
         ),
         (
             {"HeartbeatFleetDown"},
-            SINGLE | {"HeartbeatGroupDegraded", "HeartbeatAvailabilityBurning"},
+            SINGLE | UNSTEADY | {"HeartbeatGroupDegraded", "HeartbeatAvailabilityBurning"},
             ["cluster"],
         ),
-        ({"HeartbeatGroupDegraded"}, SINGLE | {"HeartbeatAvailabilityBurning"}, ["cluster", "group"]),
+        (
+            {"HeartbeatGroupDegraded"},
+            SINGLE | UNSTEADY | {"HeartbeatAvailabilityBurning"},
+            ["cluster", "group"],
+        ),
         (
             {'HeartbeatAvailabilityBurning severity="critical"'},
             {'HeartbeatAvailabilityBurning severity="warning"'},
@@ -162,6 +168,11 @@ def test_muting_is_as_written_and_no_wider() -> None:
             {"HeartbeatDependencyDown"},
             {"HeartbeatWorkerCheckFailing"},
             ["cluster", "group", "check"],
+        ),
+        (
+            {"HeartbeatExporterOverloaded"},
+            {"HeartbeatHeartbeatsMissed", "HeartbeatLatencyHigh"},
+            ["cluster"],
         ),
     ]
     for sources, targets, _ in rules:

@@ -25,6 +25,14 @@ def test_severities() -> None:
         "HeartbeatEventLoopStuck": {"severity": "warning"},
         "HeartbeatProbeFlapping": {"severity": "warning"},
         "HeartbeatCertificateExpiring": {"severity": "warning"},
+        "HeartbeatWorkerFlapping": {"severity": "warning"},
+        "HeartbeatWorkerRestarting": {"severity": "warning"},
+        "HeartbeatHeartbeatsMissed": {"severity": "warning"},
+        "HeartbeatClockOffset": {"severity": "warning"},
+        "HeartbeatExporterOverloaded": {"severity": "warning"},
+        "HeartbeatConnectionsRefused": {"severity": "warning"},
+        "HeartbeatConfigurationStale": {"severity": "warning"},
+        "HeartbeatPrometheusConfigurationStale": {"severity": "warning"},
         "HeartbeatGroupEmpty": {"severity": "info"},
         "HeartbeatAvailabilityBurning": {"severity": "critical"},
         "HeartbeatDependencyDown": {"severity": "critical"},
@@ -33,6 +41,8 @@ def test_severities() -> None:
         "HeartbeatExporterDown": {"severity": "critical"},
         "HeartbeatExporterRestarting": {"severity": "critical"},
         "HeartbeatStoreDown": {"severity": "critical"},
+        "HeartbeatPrometheusRuleFailures": {"severity": "critical"},
+        "HeartbeatNotificationsFailing": {"severity": "critical"},
         "HeartbeatProbeDown": {"severity": "critical"},
         "HeartbeatActionFailing": {"severity": "critical"},
         "HeartbeatActionsHeld": {"severity": "critical"},
@@ -60,10 +70,14 @@ OF_A_WORKER = ("$labels.worker ", "$labels.worker_id", "$labels.group")
         ),
         ("HeartbeatWorkerCheckFailing", ("$labels.check",)),
         ("HeartbeatEventLoopStuck", ("$value | humanizeDuration",)),
+        ("HeartbeatWorkerFlapping", ("$value",)),
+        ("HeartbeatWorkerRestarting", ("$value",)),
+        ("HeartbeatHeartbeatsMissed", ("$value | humanizePercentage",)),
+        ("HeartbeatClockOffset", ("$value | humanizeDuration",)),
     ],
 )
 def test_an_alert_about_a_worker_says_which_and_what(name: str, parts: tuple[str, ...]) -> None:
-    """Worker and group are in its description, and why and since when, which check, or how long."""
+    """Worker and group are in its description, and why and since when, which check, how long or how often."""
     description = ALERTS[name].annotations["description"]
     assert [part for part in OF_A_WORKER + parts if part not in description] == []
 
@@ -90,7 +104,7 @@ def test_an_alert_about_a_worker_asks_nothing() -> None:
         for name, alert in ALERTS.items()
         if "$labels.worker" in alert.annotations["description"]
     }
-    assert len(texts) == 5
+    assert len(texts) == 9
     assert [name for name, text in texts.items() if "query" in text] == []
 
 

@@ -27,6 +27,7 @@ WAIT, INTERVAL = 1, 1
 """Seconds of group_wait and group_interval here."""
 
 SINGLE = ("HeartbeatWorkerDown", "HeartbeatWorkerStopped", "HeartbeatWorkerNeverConnected")
+UNSTEADY = ("HeartbeatWorkerFlapping", "HeartbeatWorkerRestarting", "HeartbeatHeartbeatsMissed")
 REPORTED = ("HeartbeatWorkerCheckFailing", "HeartbeatEventLoopStuck")
 PROBED = ("HeartbeatProbeDown", "HeartbeatProbeFlapping", "HeartbeatCertificateExpiring")
 OF_A_GROUP = (
@@ -257,7 +258,8 @@ def test_probes_that_are_down_are_one_notification(alertmanager: Alertmanager) -
         (
             alert("HeartbeatExporterDown"),
             {
-                *((name, worker) for name in SINGLE for worker in ("w1", "b1")),
+                *((name, worker) for name in (*SINGLE, *UNSTEADY) for worker in ("w1", "b1")),
+                ("HeartbeatClockOffset", "w1"),
                 *((name, worker) for name in REPORTED for worker in ("w1", "b1", "w2")),
                 *((name, group) for name in OF_A_GROUP[:3] for group in ("web", "batch")),
                 *(("HeartbeatDependencyDown", group) for group in ("web", "batch")),
@@ -270,7 +272,7 @@ def test_probes_that_are_down_are_one_notification(alertmanager: Alertmanager) -
         (
             alert("HeartbeatFleetDown"),
             {
-                *((name, worker) for name in SINGLE for worker in ("w1", "b1")),
+                *((name, worker) for name in (*SINGLE, *UNSTEADY) for worker in ("w1", "b1")),
                 *(
                     (name, group)
                     for name in ("HeartbeatGroupDegraded", "HeartbeatAvailabilityBurning")
@@ -280,11 +282,18 @@ def test_probes_that_are_down_are_one_notification(alertmanager: Alertmanager) -
         ),
         (
             alert("HeartbeatGroupDegraded", group="web"),
-            {*((name, "w1") for name in SINGLE), ("HeartbeatAvailabilityBurning", "web")},
+            {*((name, "w1") for name in (*SINGLE, *UNSTEADY)), ("HeartbeatAvailabilityBurning", "web")},
         ),
         (
             alert("HeartbeatDependencyDown", group="web", check="cache"),
             {("HeartbeatWorkerCheckFailing", "w1")},
+        ),
+        (
+            alert("HeartbeatExporterOverloaded"),
+            {
+                *(("HeartbeatHeartbeatsMissed", worker) for worker in ("w1", "b1")),
+                *(("HeartbeatLatencyHigh", group) for group in ("web", "batch")),
+            },
         ),
         (alert("HeartbeatActionsHeld"), set()),
         (alert("HeartbeatProbeFlapping", probe="webapp", target="http://web"), set()),
@@ -298,9 +307,10 @@ def test_muting_takes_what_it_should_and_nothing_else(
     others = [
         *(
             alert(name, worker_id=worker, worker=worker, group=group)
-            for name in SINGLE
+            for name in (*SINGLE, *UNSTEADY)
             for worker, group in (("w1", "web"), ("b1", "batch"))
         ),
+        alert("HeartbeatClockOffset", worker_id="w1", worker="w1", group="web"),
         *(
             alert(name, worker_id=worker, worker=worker, group=group, check=check)
             for name in REPORTED
@@ -316,7 +326,9 @@ def test_muting_takes_what_it_should_and_nothing_else(
             alert(name)
             for name in (
                 *("HeartbeatFleetDown", "HeartbeatExporterRestarting", "HeartbeatStoreDown"),
-                "HeartbeatActionsHeld",
+                *("HeartbeatActionsHeld", "HeartbeatConnectionsRefused", "HeartbeatConfigurationStale"),
+                *("HeartbeatPrometheusRuleFailures", "HeartbeatNotificationsFailing"),
+                "HeartbeatPrometheusConfigurationStale",
             )
         ),
         *(

@@ -44,6 +44,15 @@ _SPREAD: Mapping[str, tuple[str, ...]] = {
     "heartbeat_agent_function_duration_seconds": ("function",),
     "heartbeat_agent_health_check_duration_seconds": ("check",),
 }
+_PIPELINE: Mapping[str, tuple[str, ...]] = {
+    "prometheus_rule_evaluation_failures_total": ("rule_group",),
+    "prometheus_rule_group_iterations_total": ("rule_group",),
+    "prometheus_rule_group_iterations_missed_total": ("rule_group",),
+    "prometheus_notifications_dropped_total": (),
+    "prometheus_config_last_reload_successful": (),
+    "alertmanager_notifications_failed_total": ("integration",),
+    "alertmanager_config_last_reload_successful": (),
+}
 
 
 def exporter_series() -> dict[str, Labels]:
@@ -76,9 +85,14 @@ def scrape_series() -> dict[str, Labels]:
     return dict.fromkeys(names, WORKER_TARGET_LABELS)
 
 
+def pipeline_series() -> dict[str, Labels]:
+    """What rules ask for of that which Prometheus and Alertmanager show of themselves."""
+    return {name: TARGET_LABELS | {*labels} for name, labels in _PIPELINE.items()}
+
+
 def exposed_series() -> dict[str, Labels]:
     """All that comes of scrapes, hence has `job` and `instance`."""
-    return {**exporter_series(), **worker_series(), **scrape_series()}
+    return {**exporter_series(), **worker_series(), **scrape_series(), **pipeline_series()}
 
 
 def recorded_series(exposed: Mapping[str, Labels]) -> dict[str, Labels]:
