@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,10 +16,12 @@ from .processes import free_port
 class Service:
     """An HTTP server that answers 200 while it is up; a `with` block ends with it down.
 
-    `delay` is how long it thinks, in seconds, and `most_in_flight` how many it was asked by at once.
+    `delay` is how long it thinks, in seconds, and `most_in_flight` how many it was asked by at once. With
+    `tls` it answers HTTPS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.port = free_port()
         self.delay = 0.0
         self.asked = 0
@@ -49,6 +52,8 @@ class Service:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -33,9 +34,23 @@ RECONNECT = 15.0
 """The agents' longest delay: what the exporter grants on top after its own absence."""
 
 
+SAMPLE_WORKER = (sys.executable, "-m", "worker_agent.main")
+
+
 def whose(labels: Mapping[str, str]) -> str:
     """The one whose alert it is: worker, or else group, probe or action; nothing of the fleet's."""
     return next((labels[name] for name in ("worker", "group", "probe", "action") if name in labels), "")
+
+
+def hurry(text: str) -> str:
+    """Prometheus' configuration, or rules, with everything done each second that is done at an interval.
+
+    Where that was each minute, a minute lasts a second in windows, too.
+    """
+    if "interval: 1m" in text:
+        seconds = {"m": 1, "h": 60, "d": 1440}
+        text = re.sub(r"\b(\d+)([mhd])\b", lambda found: f"{int(found[1]) * seconds[found[2]]}s", text)
+    return re.sub(r"\b(\w*interval|scrape_timeout): \d+[smh]", r"\1: 1s", text)
 
 
 class Notification(NamedTuple):
@@ -152,7 +167,16 @@ class Stack:
         self._exporter.close()
         self._exporter = None
 
-    def start_worker(self, name: str, *, group: str = "default", wait: bool = True, **env: str) -> None:
+    def start_worker(
+        self,
+        name: str,
+        *,
+        group: str = "default",
+        wait: bool = True,
+        command: Sequence[str] = SAMPLE_WORKER,
+        **env: str,
+    ) -> None:
+        """A worker, by default the sample; `{port}` in its `command` is that on which it answers."""
         port = self._ports.setdefault(name, free_port())
         given = {
             "WORKER_NAME": name,
@@ -168,7 +192,7 @@ class Stack:
         stack = contextlib.ExitStack()
         self.workers[name] = stack.enter_context(
             running(
-                [sys.executable, "-m", "worker_agent.main"],
+                [part.format(port=port) for part in command],
                 log=self.directory / f"{name}.log",
                 ready=f"http://127.0.0.1:{port}/health/live" if wait else lambda: True,
                 env={**os.environ, **given},
@@ -176,8 +200,8 @@ class Stack:
         )
         self._worker_stacks[name] = stack
 
-    def start_alerting(self) -> None:
-        """Prometheus and Alertmanager with the shipped files."""
+    def start_alerting(self, *, hurried: bool = False) -> None:
+        """Prometheus and Alertmanager with the shipped files; in a hurry, Prometheus as `hurry` has it."""
         prometheus, alertmanager = (f"127.0.0.1:{free_port()}" for _ in range(2))
         configuration = write_alertmanager(
             self.directory / "alertmanager", receiver=webhook(self.receiver.url)
@@ -201,6 +225,9 @@ class Stack:
             prometheus=prometheus,
             alertmanager=alertmanager,
         )
+        if hurried:
+            for file in (configuration, *configuration.parent.glob("rules/*.yml")):
+                file.write_text(hurry(file.read_text()))
         self._programs.enter_context(
             running(
                 [
@@ -217,6 +244,10 @@ class Stack:
         self.alertmanager = f"http://{alertmanager}"
 
     # Looking
+
+    def port(self, name: str) -> int:
+        """That on which a worker, or another part, answers."""
+        return self._ports[name]
 
     @property
     def exporter(self) -> str:
