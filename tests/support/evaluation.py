@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -23,25 +23,35 @@ Answer = Mapping[str, float]
 """Values by labels, `{status="alive"}`."""
 
 
-def evaluate(directory: Path, series: Mapping[str, float | str], questions: Mapping[str, Answer]) -> None:
-    """AssertionError unless each expression has its answer.
+def evaluate(
+    directory: Path,
+    series: Mapping[str, float | str],
+    questions: Mapping[str, Answer],
+    *,
+    rules: Sequence[Path] = (),
+    step: int = STEP,
+    at: int = AT,
+    grain: float = GRAIN,
+) -> None:
+    """AssertionError unless each expression has its answer, `at` seconds after the first sample.
 
-    The value of a series is a number that stays, or in promtool's notation what it is every `STEP`.
-    promtool compares exactly, and divisions seldom are: both sides are rounded to `GRAIN`.
+    The value of a series is a number that stays, or in promtool's notation what it is every `step` seconds;
+    as often all `rules` are evaluated. promtool compares exactly, and divisions seldom are: both sides are
+    rounded to `grain`.
     """
-    samples = AT // STEP
+    samples = at // step
     test = {
-        "interval": f"{STEP}s",
+        "interval": f"{step}s",
         "input_series": [
             {"series": name, "values": value if isinstance(value, str) else f"{value}x{samples}"}
             for name, value in series.items()
         ],
         "promql_expr_test": [
             {
-                "expr": f"round({expr}, {GRAIN!r})",
-                "eval_time": f"{AT}s",
+                "expr": f"round({expr}, {grain!r})",
+                "eval_time": f"{at}s",
                 "exp_samples": [
-                    {"labels": labels, "value": math.floor(value / GRAIN + 0.5) * GRAIN}
+                    {"labels": labels, "value": math.floor(value / grain + 0.5) * grain}
                     for labels, value in answer.items()
                 ],
             }
@@ -49,7 +59,8 @@ def evaluate(directory: Path, series: Mapping[str, float | str], questions: Mapp
         ],
     }
     # promtool loads samples up to the last evaluation only, which is every minute unless it is told.
-    whole = {"rule_files": [], "evaluation_interval": f"{STEP}s", "tests": [test]}
+    files = [str(path) for path in rules]
+    whole = {"rule_files": files, "evaluation_interval": f"{step}s", "tests": [test]}
     file = directory / "series.yml"
     file.write_text(yaml.safe_dump(whole, width=1000), "utf-8")
     tested = subprocess.run(

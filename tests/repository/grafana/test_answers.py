@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dashboards import expressions, load
+from tests.support.dashboards import expressions, fill, load, queries, usual_choice
 from tests.support.evaluation import Answer, evaluate
+from tests.support.rules import RULES
 
 E = 'job="heartbeat-exporter", instance="manager:8000"'
 W = E + ', worker_id="{0}", worker="{0}", group="{1}"'
@@ -121,3 +122,54 @@ def test_fleet_dashboard_shows_a_small_fleet(tmp_path: Path) -> None:
 
     by_place = {place: iter(answers) for place, answers in FLEET.items()}
     evaluate(tmp_path, SERIES, {query.expr: next(by_place[query.place]) for query in asked})
+
+
+DAY = 24 * 60
+"""In minutes."""
+
+ROUNDED = 2.0**-6
+"""A sixty-fourth: the last five minutes count a little less than those before."""
+
+
+@pytest.mark.slow
+@pytest.mark.servers("promtool")
+def test_a_worker_that_was_down_for_a_third_of_the_day(tmp_path: Path) -> None:
+    """Was available for the rest; so was its group of two but for a sixth, and a clean stop cost nothing."""
+    up, down = DAY * 2 // 3, DAY // 3
+    seconds = {
+        of("heartbeat_worker_up_seconds_total", "a", "web"): f"0+60x{up} {up * 60}+0x{down - 1}",
+        of(
+            "heartbeat_worker_down_seconds_total", "a", "web", ', reason="timeout"'
+        ): f"_x{up} 60+60x{down - 1}",
+        of("heartbeat_worker_up_seconds_total", "b", "web"): f"0+60x{DAY}",
+        of("heartbeat_worker_up_seconds_total", "c", "db"): f"0+60x{up} {up * 60}+0x{down - 1}",
+        of(
+            "heartbeat_worker_down_seconds_total", "c", "db", ', reason="shutdown"'
+        ): f"_x{up} 60+60x{down - 1}",
+    }
+    fleet, worker = load()["heartbeat-fleet"], load()["heartbeat-worker"]
+    by_group = {'{group="web"}': 5 / 6, '{group="db"}': 1.0}
+    of_worker = {"a": 2 / 3, "b": 1.0, "c": 1.0}
+    questions = {
+        **{
+            query.expr: by_group
+            for query in expressions(fleet)
+            if query.place.startswith("Availability over")
+        },
+        **{
+            fill(query.expr, {**usual_choice(worker), "worker_id": name}): {"{}": share}
+            for query in queries(worker)
+            if query.place == "Availability in 24 hours"
+            for name, share in of_worker.items()
+        },
+    }
+    assert len(questions) == 4
+    evaluate(
+        tmp_path,
+        seconds,
+        questions,
+        rules=[RULES / "availability.yml"],
+        step=60,
+        at=DAY * 60,
+        grain=ROUNDED,
+    )
