@@ -45,6 +45,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Made from the reports, because the tests may have run in other processes."""
+    figures = [
+        f"{name}: {value}"
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+    ]
+    if figures:
+        terminalreporter.section("measured")
+        terminalreporter.write_line("\n".join(figures))
     missing: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         _, found, names = str(report.longrepr).partition(NOT_INSTALLED)

@@ -262,9 +262,36 @@ class Stack:
 
     def wait_for(self, expected: Mapping[str, tuple[str, str]], *, within: float) -> None:
         """Until these workers are so; the others may be as they like."""
-        eventually(
-            lambda: expected.items() <= self.statuses().items(), within=within, what=f"statuses {expected}"
-        )
+        try:
+            eventually(
+                lambda: expected.items() <= self.statuses().items(),
+                within=within,
+                what=f"statuses {expected}",
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.account(expected)}") from None
+
+    def account(self, expected: Mapping[str, tuple[str, str]]) -> str:
+        """What there is to know of the workers, above all of those that are not as expected."""
+        try:
+            statuses = self.statuses()
+        except OSError as error:
+            return f"the exporter does not answer: {error}\n{self._end_of_log('exporter')}"
+        told = []
+        for name, process in self.workers.items():
+            code = process.poll()
+            status, reason = statuses.get(name, ("unknown", "to the exporter"))
+            told.append(
+                f"{name}: {status} ({reason}), " + ("running" if code is None else f"ended with {code}")
+            )
+            if name in expected and statuses.get(name) != expected[name]:
+                told.append(self._end_of_log(name))
+        return "\n".join([*told, self._end_of_log("exporter")])
+
+    def _end_of_log(self, name: str) -> str:
+        log = self.directory / f"{name}.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        return f"the end of {log.name}:\n{text[-2000:] or '(empty)'}"
 
     def wait_until_alive(self, *names: str, within: float = 20.0) -> None:
         self.wait_for(dict.fromkeys(names, ("alive", "heartbeat")), within=within)
