@@ -39,17 +39,6 @@ def test_alerts_fire_and_are_silent_as_written(case: Path) -> None:
     promtool("test", "rules", case)
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_not() -> None:
-    """No alert is without a test of either kind; the watchdog cannot be silent."""
-    fires, silent = set(), set()
-    for case in CASES:
-        for test in yaml.safe_load(case.read_text("utf-8"))["tests"]:
-            for expectation in test.get("alert_rule_test", []):
-                (fires if expectation.get("exp_alerts") else silent).add(expectation["alertname"])
-    assert fires == set(shipped_alerts())
-    assert silent == set(shipped_alerts()) - {"Watchdog"}
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 def test_cases_ask_about_alerts_that_exist(case: Path) -> None:
     """A misspelt name in a test would be silent for ever."""
