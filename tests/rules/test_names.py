@@ -11,6 +11,7 @@ from tests.support.promql import matched_values, problems, queries
 from tests.support.rules import Rule, shipped_alerts, shipped_rules
 
 KNOWN = known_series()
+ALERTS = [rule for rule in shipped_rules() if rule.is_alert]
 
 
 @pytest.mark.parametrize("rule", shipped_rules(), ids=lambda rule: rule.name)
@@ -19,9 +20,7 @@ def test_every_metric_and_label_in_an_expression_exists(rule: Rule) -> None:
     assert problems(rule.expr, KNOWN) == []
 
 
-@pytest.mark.parametrize(
-    "rule", filter(lambda rule: rule.is_alert, shipped_rules()), ids=lambda rule: rule.name
-)
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule.name)
 def test_every_metric_and_label_in_an_annotation_exists(rule: Rule) -> None:
     """Queries in annotations name what exists."""
     asked = [query for annotation in rule.annotations.values() for query in queries(annotation)]
