@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,8 +23,8 @@ from .page import Look
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-_RENDERED = 2_000
-"""Pieces of HTML that are kept, of a kilobyte or so: a line changes less often than it is looked at."""
+_LINES = 2_000
+"""Lines of tables that are kept as HTML, of a kilobyte or so: they change less often than they are looked at."""
 
 
 class Condition(NamedTuple):
@@ -66,11 +66,16 @@ class Frame:
             lstrip_blocks=True,
         )
         self._environment.filters["segment"] = segment
-        self._rendered = lru_cache(_RENDERED)(self._render)
+        self._lines = lru_cache(_LINES)(self.region)
 
     def region(self, macro: str, *values: Any) -> str:
-        """A macro of regions.html. Equal values are rendered once, so they have to be hashable."""
-        return self._rendered(macro, *values)
+        """A macro of regions.html."""
+        module = self._environment.get_template("regions.html").module
+        return str(getattr(module, macro)(*values)).strip()
+
+    def line(self, macro: str, line: Hashable, root: str) -> str:
+        """The same for a line of a table: equal ones are rendered once."""
+        return self._lines(macro, line, root)
 
     def document(self, template: str, look: Look, root: str, **values: Any) -> str:
         """A whole page; `root` is the relative way from it to `/`."""
@@ -84,10 +89,6 @@ class Frame:
             **self._around,
             **values,
         )
-
-    def _render(self, macro: str, *values: Any) -> str:
-        module = self._environment.get_template("regions.html").module
-        return str(getattr(module, macro)(*values)).strip()
 
 
 def segment(text: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from exporter.actions.acting import Acting
 from exporter.core.acting import ActionRow
@@ -20,8 +20,13 @@ from .frame import Frame
 from .page import Look
 from .roster import Roster, Wanted
 
+T = TypeVar("T")
+
 _ROWS_A_TURN = 50
 """Probes or actions that are looked at before others have their turn."""
+
+_LINES_A_TURN = 10
+"""Lines that are put into words and HTML before others have theirs; about two milliseconds."""
 
 _RUNS = 20
 """Runs of actions on a page: with what each of them said it is some 8 KiB."""
@@ -46,7 +51,7 @@ class WorkersPage:
             {
                 **_head(frame, tone),
                 "counts": frame.region("counts", view.statuses(snapshot.tally, wanted), query.counts(wanted)),
-                **_rows(frame, "worker_cells", [view.line(row, now) for row in part.rows], self._root),
+                **await _rows(frame, "worker_cells", part.rows, lambda row: view.line(row, now), self._root),
                 "extent": frame.region("text", view.extent(part, snapshot.tally.total, "worker", "workers")),
                 "pager": frame.region("pager", part.page, part.pages, query.pages(wanted)),
             },
@@ -91,9 +96,7 @@ class WorkerPage:
                 "facts": frame.region("facts", view.facts(row)),
                 "figures": frame.region("facts", view.figures(row)),
                 "checks": frame.region("checks", view.check_badges(row)),
-                "links": frame.region(
-                    "worker_links", frame.links.grafana, self._root, worker_id, row.facts.group
-                ),
+                "links": frame.region("worker_links", frame.links, self._root, worker_id, row.facts.group),
                 "changes": frame.region("changes", view.changes(row.history)),
             },
             beats,
@@ -124,7 +127,7 @@ class ProbesPage:
         regions = {
             **_head(frame, probe_view.probes(counts)),
             "counts": frame.region("counts", probe_view.choices(counts, wanted), query.counts(wanted)),
-            **_rows(frame, "probe_cells", [probe_view.line(row) for row in part.rows], self._root),
+            **await _rows(frame, "probe_cells", part.rows, probe_view.line, self._root),
             "extent": frame.region("text", view.extent(part, counts.total(), "probe", "probes")),
             "pager": frame.region("pager", part.page, part.pages, query.pages(wanted)),
         }
@@ -183,13 +186,18 @@ class ActionsPage:
             await asyncio.sleep(0)
         frame, hold = self._frame, self._acting.hold
         part = await Arrangement([[((number,), row) for number, row in enumerate(rows)]]).part(self._page)
-        lines = [action_view.line(row, held=hold is not None) for row in part.rows]
         runs = action_view.runs(self._acting.journal.newest(_RUNS))
         return Look(
             {
                 **_head(frame, action_view.actions(rows, hold)),
                 "brake": frame.region("text", action_view.brake(hold)),
-                **_rows(frame, "action_cells", lines, self._root),
+                **await _rows(
+                    frame,
+                    "action_cells",
+                    part.rows,
+                    lambda row: action_view.line(row, held=hold is not None),
+                    self._root,
+                ),
                 "extent": frame.region("text", view.extent(part, len(rows), "action", "actions")),
                 "pager": frame.region("pager", part.page, part.pages, ""),
                 "runs": frame.region("runs", runs, self._root),
@@ -235,14 +243,21 @@ def _head(frame: Frame, tone: view.Tone) -> dict[str, str]:
     }
 
 
-def _rows(frame: Frame, macro: str, lines: Sequence[Any], root: str) -> dict[str, str]:
+async def _rows(
+    frame: Frame, macro: str, rows: Sequence[T], line: Callable[[T], NamedTuple], root: str
+) -> dict[str, str]:
     """A region for each place on a page: one worker that changes is one region that does."""
-    cells = [frame.region(macro, line, root) for line in lines]
-    return {f"row-{number}": cells[number] if number < len(cells) else "" for number in range(PAGE)}
+    regions = {}
+    for place in range(PAGE):
+        shown = place < len(rows)
+        regions[f"row-{place}"] = frame.line(macro, line(rows[place]), root) if shown else ""
+        if place % _LINES_A_TURN == _LINES_A_TURN - 1:
+            await asyncio.sleep(0)
+    return regions
 
 
-def _in_turns(rows: Iterable[Any]) -> Iterable[list[Any]]:
-    some = []
+def _in_turns(rows: Iterable[T]) -> Iterable[list[T]]:
+    some: list[T] = []
     for row in rows:
         some.append(row)
         if len(some) == _ROWS_A_TURN:

@@ -7,12 +7,11 @@ part = await snapshot.part(wanted)      those that match, and the page of them t
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from exporter.core.model import DOWN, SECOND, UP, Mono, Now, Reason, Row, Status
+from exporter.core.model import SECOND, Checks, Mono, Now, Reason, Row, Status
 
 from .arrangement import Arrangement, Entry, Part
 
@@ -32,7 +31,7 @@ class Fleet(Protocol):
 
 
 class Severity(IntEnum):
-    """Who comes first."""
+    """Who comes first. Of those that are down, whoever went down last; of all others, by name."""
 
     LOST = 0
     CUT_OFF = 1
@@ -117,22 +116,26 @@ class Roster:
     async def _take(self) -> Snapshot:
         try:
             began = self._fleet.now().mono
-            statuses: Counter[Status] = Counter()
-            severities: Counter[Severity] = Counter()
+            statuses = dict.fromkeys(Status, 0)
+            severities = [0] * len(Severity)
             slices: list[list[Entry[Row]]] = []
             async for rows in self._fleet.walk():
-                entries = []
+                alive = 0
+                entries: list[Entry[Row]] = []
                 for row in rows:
+                    # An enumeration is slow to look up by, so what most workers are is counted apart.
+                    if row.status is Status.ALIVE:
+                        alive += 1
+                    else:
+                        statuses[row.status] += 1
                     how = severity(row)
-                    statuses[row.status] += 1
                     severities[how] += 1
-                    entries.append((_key(row, how), row))
+                    newest = -row.since if how in _NEWEST_FIRST else 0.0
+                    entries.append(((int(how), newest, row.facts.name.casefold(), row.facts.worker_id), row))
+                statuses[Status.ALIVE] += alive
                 entries.sort()
                 slices.append(entries)
-            tally = Tally(
-                tuple((status, statuses[status]) for status in Status),
-                tuple((how, severities[how]) for how in Severity),
-            )
+            tally = Tally(tuple(statuses.items()), tuple(zip(Severity, severities, strict=True)))
             self._latest = Snapshot(began, tally, Arrangement(slices))
             return self._latest
         finally:
@@ -140,19 +143,21 @@ class Roster:
 
 
 def severity(row: Row) -> Severity:
-    if row.status in UP:
-        found = {state for _, state in row.checks}
-        if "unhealthy" in found:
-            return Severity.UNHEALTHY
-        return Severity.DEGRADED if "degraded" in found else Severity.WELL
-    if row.status not in DOWN:
+    status = row.status
+    if status is Status.ALIVE:
+        return _worst(row.checks) if row.checks else Severity.WELL
+    if status is Status.REGISTERED or status is Status.CONNECTED:
         return Severity.PENDING
     if row.reason is Reason.SHUTDOWN:
         return Severity.STOPPED
-    return Severity.LOST if row.status is Status.NOT_RESPONDING else Severity.CUT_OFF
+    return Severity.LOST if status is Status.NOT_RESPONDING else Severity.CUT_OFF
 
 
-def _key(row: Row, how: Severity) -> tuple[int, float, str, str]:
-    """Who went down last is first among those that are down; all others stand by name."""
-    newest = -row.since if how in _NEWEST_FIRST else 0.0
-    return how.value, newest, row.facts.name.casefold(), row.facts.worker_id
+def _worst(checks: Checks) -> Severity:
+    worst = Severity.WELL
+    for _, state in checks:
+        if state == "unhealthy":
+            return Severity.UNHEALTHY
+        if state == "degraded":
+            worst = Severity.DEGRADED
+    return worst

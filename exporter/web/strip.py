@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import groupby
 from typing import NamedTuple
 
 from exporter.core.model import DOWN, UP, Reason, Status, Transition, Wall
@@ -88,11 +89,11 @@ def of_runs(successes: Sequence[bool], slots: int) -> Strip:
 
 def _bars(slots: Sequence[State]) -> tuple[Bar, ...]:
     bars: list[Bar] = []
-    for number, state in enumerate(slots):
-        if bars and bars[-1].state is state:
-            bars[-1] = bars[-1]._replace(length=bars[-1].length + 1)
-        else:
-            bars.append(Bar(state, number, 1))
+    start = 0
+    for state, same in groupby(slots):
+        length = len(list(same))
+        bars.append(Bar(state, start, length))
+        start += length
     return tuple(bars)
 
 
