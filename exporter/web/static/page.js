@@ -83,8 +83,14 @@
     const fresh = region.cloneNode(false);
     fresh.innerHTML = html;
     tellTime(fresh);
-    // What is as it was is left alone, with whatever is selected in it.
-    if (!fresh.isEqualNode(region)) region.replaceChildren(...fresh.childNodes);
+    const after = Array.from(fresh.childNodes);
+    const before = Array.from(region.childNodes);
+    if (after.length !== before.length) {
+      region.replaceChildren(...after);
+      return;
+    }
+    // What is as it was is left alone: somebody may be about to click on it.
+    before.forEach((node, i) => node.isEqualNode(after[i]) || node.replaceWith(after[i]));
   }
 
   // Where it comes from
