@@ -23,8 +23,8 @@ def test_a_death_ends_in_a_notification_and_a_return_in_a_resolved(stack: Stack)
     stack.start_redis()
     stack.start_exporter()
     for name in WORKERS:
-        stack.start_worker(name, group="payments")
-    stack.wait_until_alive(*WORKERS)
+        stack.start_worker(name, group="payments", wait=False)
+    stack.wait_until_alive(*WORKERS, within=60)
     stack.start_alerting()
     eventually(lambda: stack.query("heartbeat_worker_up") == dict.fromkeys(WORKERS, 1.0), within=30)
     # The rules hold what was true before, so let them see a healthy fleet first.
