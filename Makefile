@@ -12,7 +12,7 @@ PARALLEL := -n 4 --maxschedchunk 1
 # A virtual environment that was made half is none.
 .DELETE_ON_ERROR:
 
-.PHONY: help demo test unit bench lint format docs clean
+.PHONY: help demo test unit bench lint format docs picture clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,9 @@ docs: $(VENV)/dev-installed ## Write again what is generated: references, dashbo
 	$(BIN)/python scripts/settings_reference.py > docs/settings.md
 	$(BIN)/python -m exporter.configuration.schema > docs/config.schema.json
 	$(BIN)/python -m grafana.source
+
+picture: $(VENV)/dev-installed ## Take the picture of the status page in README.md again
+	SCREENSHOTS=docs $(BIN)/python -m pytest tests/browser/test_pictures.py -k status_page
 
 clean: ## Remove what was installed and what was left by tools
 	rm -rf $(VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist

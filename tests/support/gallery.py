@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import threading
 import time
@@ -11,7 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.core.model import Facts, Reason, Record, Status, Totals, Transition, Wall, WorkerId
+from exporter.core.model import (
+    DOWN,
+    SECOND,
+    Facts,
+    Reason,
+    Record,
+    Status,
+    Totals,
+    Transition,
+    Wall,
+    WorkerId,
+)
 from exporter.store.base import Batch
 from exporter.store.sqlite import SQLiteStore
 
@@ -26,6 +38,7 @@ RESTARTED, STOPPED = (Status.REGISTERED, Reason.RESTART), (Status.DISCONNECTED, 
 LOST = (Status.DISCONNECTED, Reason.CONNECTION_LOST)
 SILENT = (Status.NOT_RESPONDING, Reason.TIMEOUT)
 GONE = (Status.NOT_RESPONDING, Reason.CONNECTION_LOST)
+OFF = (Status.NOT_RESPONDING, Reason.SHUTDOWN)
 
 Past = Sequence[tuple[float, tuple[Status, Reason]]]
 """How many seconds ago what came about, the first first."""
@@ -62,7 +75,7 @@ FLEET: Sequence[Exhibit] = (
     Exhibit("Refunds", "payments", [(5_200, ALIVE)], {"postgres": "healthy", "bank": "unhealthy"}),
     Exhibit("Index builder", "search", [(4_000, ALIVE), (24, SILENT)]),
     Exhibit("Query 1", "search", [(4_100, ALIVE)], HEALTHY, "3.0.0-rc.2"),
-    Exhibit("Query 2", "search", [(4_100, ALIVE), (150, STOPPED)], HEALTHY, "3.0.0-rc.1"),
+    Exhibit("Query 2", "search", [(4_100, ALIVE), (150, STOPPED), (135, OFF)], HEALTHY, "3.0.0-rc.1"),
     Exhibit("Mail out", "mail", [(12_000, ALIVE)], {"smtp": "healthy"}),
     Exhibit("Mail in", "mail", [(40, REGISTERED), (38, ALIVE)], {"imap": "healthy"}),
 )
@@ -98,12 +111,32 @@ def record(exhibit: Exhibit, now: float) -> Record:
         at = Wall(now - ago)
         history.append(Transition(facts.worker_id, facts.name, facts.group, before, status, reason, at))
         before = status
-    alive = exhibit.status is Status.ALIVE
-    seen = Wall(
-        now - 1 if alive else history[-1].at - (TIMEOUT if history[-1].reason is Reason.TIMEOUT else 0)
-    )
     last = history[-1]
-    return Record(facts, exhibit.status, last.reason, last.at, seen, seen, Totals(), tuple(history))
+    seen = last.at - (TIMEOUT if last.reason is Reason.TIMEOUT else 0.0)
+    if exhibit.status is Status.ALIVE:
+        seen = now - 1
+    beaten = Wall(seen)
+    return Record(
+        facts, last.after, last.reason, last.at, beaten, beaten, totals(history, now), tuple(history)
+    )
+
+
+def totals(history: Sequence[Transition], now: float) -> Totals:
+    """What had been counted, if each heartbeat came."""
+    up = 0.0
+    down: dict[Reason, float] = {}
+    ends = [*(change.at for change in history[1:]), now]
+    for change, end in zip(history, ends, strict=True):
+        if change.after is Status.ALIVE:
+            up += end - change.at
+        elif change.after in DOWN:
+            down[change.reason] = down.get(change.reason, 0.0) + end - change.at
+    return Totals(
+        heartbeats=round(up / INTERVAL),
+        restarts=sum(change.reason is Reason.RESTART for change in history),
+        up=round(up * SECOND),
+        down=tuple((reason, round(time * SECOND)) for reason, time in down.items()),
+    )
 
 
 def remember(directory: Path, exhibits: Sequence[Exhibit]) -> None:
@@ -122,17 +155,19 @@ def remember(directory: Path, exhibits: Sequence[Exhibit]) -> None:
 
 @contextlib.contextmanager
 def beating(serving: Serving, exhibits: Sequence[Exhibit]) -> Iterator[None]:
-    """Heartbeats, once a second, from those that are alive."""
+    """Heartbeats from those that are alive, all at first and then one after the other."""
     over = threading.Event()
 
     def beat() -> None:
         with contextlib.ExitStack() as stack:
             connections = [stack.enter_context(serving.connect(each.worker_id)) for each in exhibits]
-            while not over.is_set():
+            for tick in itertools.count():
                 for number, (each, connection) in enumerate(zip(exhibits, connections, strict=True)):
-                    report = {"checks": dict(each.checks), "rtt": 0.0012 + 0.0007 * number}
-                    connection.send(json.dumps({"type": "heartbeat", **report}))
-                over.wait(1.0)
+                    if tick == 0 or (number - tick) % INTERVAL == 0:
+                        report = {"checks": dict(each.checks), "rtt": 0.0012 + 0.0007 * number}
+                        connection.send(json.dumps({"type": "heartbeat", **report}))
+                if over.wait(1.0):
+                    return
 
     thread = threading.Thread(target=beat)
     thread.start()
