@@ -24,7 +24,7 @@ from .page import Look
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _LINES = 2_000
-"""Lines of tables that are kept as HTML, of a kilobyte or so: they change less often than they are looked at."""
+"""Lines of tables that are kept as HTML, a kilobyte each: they change less often than they are looked at."""
 
 
 class Condition(NamedTuple):

@@ -66,7 +66,7 @@ def of_worker(history: Sequence[Transition], interval: float, now: Wall) -> Stri
     oldest = current - SLOTS + 1
     slots = [State.UNKNOWN] * SLOTS
     ends = [*(transition.at for transition in history[1:]), now]
-    for transition, end in zip(history, ends, strict=True):
+    for transition, end in zip(history, ends, strict=False):  # without a history there is one end too many
         if transition.after is None:
             continue
         state = state_of(transition.after, transition.reason)

@@ -134,6 +134,8 @@ def fleet(tally: Tally, *, warming_up: bool) -> Tone:
     pending, stopped = tally.of(Severity.PENDING), tally.of(Severity.STOPPED)
     failing = tally.of(Severity.UNHEALTHY, Severity.DEGRADED)
     alive = total - down - pending - stopped
+    if stopped == total:
+        return Tone("quiet", f"{_all(total)} {_verb(total, 'has', 'have')} shut down.")
     parts = [_share(down, total, "down") if down else _share(alive, total, "alive")]
     parts += [f"{pending:,} {_verb(pending, 'is', 'are')} starting"] if pending else []
     parts += [f"{stopped:,} {_verb(stopped, 'has', 'have')} shut down"] if stopped else []
@@ -142,7 +144,7 @@ def fleet(tally: Tally, *, warming_up: bool) -> Tone:
     if warming_up:
         sentence += " The exporter has just started; whoever is missing will show soon."
     name = "bad" if down else "warn" if failing else "wait" if pending else "good"
-    return Tone(name if alive or down or pending else "quiet", sentence)
+    return Tone(name, sentence)
 
 
 def statuses(tally: Tally, wanted: Wanted) -> tuple[Choice, ...]:
@@ -307,8 +309,12 @@ def _stand(status: Status | None, reason: Reason, none: str) -> Badge:
 
 def _share(count: int, total: int, what: str) -> str:
     if count == total:
-        return f"The only worker is {what}" if total == 1 else f"All {total:,} workers are {what}"
+        return f"{_all(total)} {_verb(total, 'is', 'are')} {what}"
     return f"{count:,} of {total:,} workers {_verb(count, 'is', 'are')} {what}"
+
+
+def _all(total: int) -> str:
+    return "The only worker" if total == 1 else f"All {total:,} workers"
 
 
 def _verb(count: int, one: str, many: str) -> str:

@@ -39,6 +39,8 @@ def small(seconds: float) -> str:
     if abs(seconds) >= 0.9995:
         return f"{seconds:.1f} s"
     milliseconds = 1000 * seconds
+    if abs(milliseconds) < 0.005:
+        return "0 ms"
     digits = 2 if abs(milliseconds) < 0.995 else 1 if abs(milliseconds) < 9.95 else 0
     return f"{milliseconds:.{digits}f} ms"
 
