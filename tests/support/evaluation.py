@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import yaml
 
 from .processes import program
 
@@ -62,7 +61,8 @@ def evaluate(
     files = [str(path) for path in rules]
     whole = {"rule_files": files, "evaluation_interval": f"{step}s", "tests": [test]}
     file = directory / "series.yml"
-    file.write_text(yaml.safe_dump(whole, width=1000), "utf-8")
+    # JSON is YAML, and written a hundred times as fast.
+    file.write_text(json.dumps(whole), "utf-8")
     tested = subprocess.run(
         [program("promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False
     )

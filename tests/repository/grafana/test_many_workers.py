@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,13 @@ from tests.support.evaluation import evaluate
 from tests.support.names import SLOT, WORKER_TARGET_LABELS, known_series, worker_series
 from tests.support.promql import Labels, selectors
 
-WORKERS = 800
-GROUPS = 100
-OTHERS = 300
-"""Probes, and actions."""
-
 MOST = 200
 """Series that one query may answer with: more can neither be drawn nor read."""
+
+WORKERS = OTHERS = MOST + 50
+"""Others are probes, and actions. What would answer with 10,000 answers with these, and promtool is slow."""
+
+GROUPS = 100
 
 KNOWN = known_series()
 
@@ -31,7 +31,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "from": ("alive",),
     "to": ("not_responding",),
     "check": ("database", "queue"),
-    "le": ("0.1", "1.0", "+Inf"),
+    "le": ("0.1", "+Inf"),
     "phase": ("resolve", "connect"),
     "kind": ("promote", "demote"),
     "function": tuple(f"f{number}" for number in range(2)),
@@ -124,15 +124,37 @@ def large(names: set[str]) -> dict[str, float | str]:
     return series
 
 
+def bounded(directory: Path, asked: Iterable[str]) -> None:
+    """AssertionError unless each of these expressions answers with at most `MOST` series."""
+    asked = list(asked)
+    series = large({selector.metric for expr in asked for selector in selectors(expr)})
+    assert len(series) >= WORKERS
+    bounds = {f"(count({expr}) or vector(0)) <= bool {MOST}": {"{}": 1.0} for expr in asked}
+    evaluate(directory, series, bounds)
+
+
 @pytest.mark.slow
 @pytest.mark.servers("promtool")
 @pytest.mark.parametrize("dashboard", [pytest.param(board, id=uid) for uid, board in load().items()])
 def test_no_query_returns_the_whole_fleet(dashboard: Dashboard, tmp_path: Path) -> None:
-    """With every worker, group, probe and action in trouble a panel, mark or choice has a bound."""
-    asked = [query.expr for query in expressions(dashboard) if not query.place.startswith("variable ")]
-    names = {selector.metric for expr in asked for selector in selectors(expr)}
-    series = large(names)
-    assert len(series) > WORKERS
-    evaluate(
-        tmp_path, series, {f"(count({expr}) or vector(0)) <= bool {MOST}": {"{}": 1.0} for expr in asked}
+    """With every worker, group, probe and action in trouble a panel or mark has a bound."""
+    bounded(
+        tmp_path, (query.expr for query in expressions(dashboard) if not query.place.startswith("variable "))
     )
+
+
+@pytest.mark.servers("promtool")
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "heartbeat_worker_up",
+        "rate(starlette_requests_total[20s])",
+        "ALERTS",
+        "heartbeat_probe_up == 0",
+        "sum by (group, reason) (increase(heartbeat_status_changes_total[20s])) or heartbeat_worker_info",
+    ],
+)
+def test_a_query_for_everybody_is_found(expr: str, tmp_path: Path) -> None:
+    """The fleet is large enough to be seen."""
+    with pytest.raises(AssertionError, match="FAILED"):
+        bounded(tmp_path, [expr])
