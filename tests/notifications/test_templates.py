@@ -111,8 +111,12 @@ WORKER = {"worker": "w1", "worker_id": "w1-0a1b", "group": "web", "reason": "tim
             [resolved("HeartbeatActionFailing", action="nginx", kind="demote")],
             "[RESOLVED:1] HeartbeatActionFailing, action nginx",
         ),
+        (
+            [firing("HeartbeatFleetDown", cluster="north")],
+            "[FIRING:1] HeartbeatFleetDown, cluster north",
+        ),
     ],
-    ids=["fleet", "worker", "workers", "several", "check", "probes", "action"],
+    ids=["fleet", "worker", "workers", "several", "check", "probes", "action", "cluster"],
 )
 def test_the_title_counts_and_says_whose(alerts: list[Alert], title: str, tmp_path: Path) -> None:
     """How many fire and how many have ended, and what all of them share; for Slack the same."""
