@@ -102,7 +102,7 @@ def test_routes_lead_to_their_receivers(labels: dict[str, str], receiver: str) -
 
 
 def test_waits_and_grouping() -> None:
-    """A group's workers are one notification, so is each check, and all probes of a cluster; the tree is small."""
+    """A group's workers are one notification, so is each check, and so are all probes; the tree is small."""
     route = {name: value for name, value in CONFIG["route"].items() if name != "routes"}
     assert route == {
         "receiver": "default",
