@@ -184,6 +184,10 @@ class TestCompose:
         """35 days stay on disk."""
         assert "--storage.tsdb.retention.time=35d" in SERVICES["prometheus"]["command"]
 
+    def test_a_restart_of_prometheus_ends_no_alert(self) -> None:
+        """What fired does not wait for longer than Alertmanager, which waits 4 minutes for the next word."""
+        assert "--rules.alert.for-grace-period=1m" in SERVICES["prometheus"]["command"]
+
     @pytest.mark.servers("prometheus", "alertmanager")
     @pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
     def test_flags_are_known_to_the_program(self, name: str) -> None:
