@@ -58,9 +58,7 @@ def firing(matchers: str = frame.CONCERNED) -> table.Panel:
         ],
     )
     colored = DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
-    worker = frame.to(
-        "heartbeat-worker", "This worker", worker_id="${__data.fields.Id}", group="${__data.fields.Group}"
-    )
+    worker = frame.to_worker("__data.fields.Id", "__data.fields.Group")
     return (
         style.rows(
             "Firing alerts and since when",

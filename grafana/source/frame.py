@@ -169,21 +169,13 @@ def annotation(
 def to(uid: str, title: str, **variables: str) -> dashboard.DashboardLink:
     """From a value to another dashboard, with the same exporter and time range and `variables` set.
 
-    A variable's value may be that of a label, `${__field.labels.worker_id}`, or, in a table, of the row's
-    column, `${__data.fields.worker_id}`.
+    A variable is set to that of a label, `__field.labels.worker_id`, or, in a table, of the row's column,
+    `__data.fields.Id`. Names may have what means something in an address, as `#` and `+` do.
     """
-    kept = {"datasource": "${datasource}"} | variables
-    url = "&".join(f"var-{name}={value}" for name, value in kept.items())
-    return dashboard.DashboardLink(title).url(
-        f"/d/{uid}?{url}&${{job:queryparam}}&${{instance:queryparam}}&${{__url_time_range}}"
-    )
+    kept = [f"${{{name}:queryparam}}" for name in ("datasource", "job", "instance")]
+    given = [f"var-{name}=${{{source}:percentencode}}" for name, source in variables.items()]
+    return dashboard.DashboardLink(title).url(f"/d/{uid}?{'&'.join((*kept, *given))}&${{__url_time_range}}")
 
 
-def to_worker(source: str = "__field.labels") -> dashboard.DashboardLink:
-    """To the worker that a series is about; in a table `source` is `__data.fields`."""
-    return to(
-        "heartbeat-worker",
-        "This worker",
-        worker_id=f"${{{source}.worker_id}}",
-        group=f"${{{source}.group}}",
-    )
+def to_worker(worker_id: str, group: str) -> dashboard.DashboardLink:
+    return to("heartbeat-worker", "This worker", worker_id=worker_id, group=group)

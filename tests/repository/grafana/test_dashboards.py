@@ -38,7 +38,7 @@ EVERY_PANEL = [
     for panel in panels(dashboard)
 ]
 GRAFANAS_OWN = {*TIMES, "__url_time_range", "__from", "__to", "__all"}
-LABEL_IN_LINK = re.compile(r"\$\{__(?:field\.labels|data\.fields)\.(\w+)\}")
+LABEL_IN_LINK = re.compile(r"\$\{__(?:field\.labels|data\.fields)\.(\w+):percentencode\}")
 
 
 def test_source_builds_the_committed_dashboards(tmp_path: Path) -> None:
@@ -165,6 +165,8 @@ def test_every_link_leads_somewhere(dashboard: Dashboard) -> None:
         assert set_there <= set(there), url
         assert "datasource" in set_there, url
         assert "${__url_time_range}" in url
+        # A name with a `#` would end the address, and one with a `+` be another.
+        assert "${__" not in LABEL_IN_LINK.sub("", url).replace("${__url_time_range}", ""), url
 
 
 @pytest.mark.parametrize("dashboard", EVERY_DASHBOARD)
