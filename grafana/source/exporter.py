@@ -177,6 +177,7 @@ def connections() -> lines.Panel:
             unit=units.Short,
         )
         .min(0)
+        .interval(style.COUNTED_EVERY)
         .with_target(style.query(f"sum(heartbeat_connections{{{EXPORTER}}})", "open"))
         .with_target(
             style.query(f'sum(heartbeat_workers{{{EXPORTER}, status="alive"}})', "workers alive", ref="B")

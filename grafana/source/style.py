@@ -73,6 +73,13 @@ QUANTILES = {
 }
 """Of a histogram's curves: query, name, colour and line."""
 
+COUNTED_EVERY = "30s"
+"""The least step of what is counted by step.
+
+`$__rate_interval` is the step and one scrape more, but never less than four scrapes: at a step of one scrape
+whatever happens would be counted four times.
+"""
+
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """The Prometheus chosen in the `datasource` variable."""
 
@@ -177,6 +184,7 @@ def events(
     `series` are counts by legend; what did not happen is left out of the legend.
     """
     panel = stacked(title, description).draw_style(GraphDrawStyle.BARS).no_value(none)
+    panel.interval(COUNTED_EVERY)
     for ref, (legend, counts) in zip("ABC", series.items(), strict=False):
         panel.with_target(query(f"{counts} > 0", legend, ref=ref))
     return paint(panel, colors)
@@ -218,6 +226,7 @@ def buckets(title: str, description: str, metric: str, matchers: str) -> heatmap
         .cell_gap(1)
         .show_legend()
         .tooltip(heatmap.HeatmapTooltip().mode(TooltipDisplayMode.SINGLE).y_histogram(True))
+        .interval(COUNTED_EVERY)
         .with_target(query(counts, "{{le}}").format(PromQueryFormat.HEATMAP))
     )
 

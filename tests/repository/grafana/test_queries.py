@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.dashboards import GRAFANA, Query, expressions, load, queries
+from tests.support.dashboards import GRAFANA, Panel, Query, expressions, load, panels, queries
 from tests.support.names import exposed_series, known_series
 from tests.support.processes import program
 from tests.support.promql import problems, selectors
@@ -24,6 +24,11 @@ JOBS = {
 }
 EVERY_EXPRESSION = [
     pytest.param(query, id=query.label) for board in load().values() for query in expressions(board)
+]
+EVERY_PANEL = [
+    pytest.param(panel, id=f"{uid}: {panel['title']}")
+    for uid, board in load().items()
+    for panel in panels(board)
 ]
 EVERY_QUERY = [pytest.param(query, id=query.label) for board in load().values() for query in queries(board)]
 
@@ -63,3 +68,10 @@ def test_scraped_series_are_selected_by_job(query: Query) -> None:
 def test_ranges_follow_the_screen(query: Query) -> None:
     """A range is `$__rate_interval` or all that is shown; what looks further back is recorded."""
     assert set(re.findall(r"\[(.*?)(?::.*?)?\]", query.expr)) <= {"$__rate_interval", "$__range"}
+
+
+@pytest.mark.parametrize("panel", EVERY_PANEL)
+def test_what_is_counted_by_step_is_counted_once(panel: Panel) -> None:
+    """A step is longer than the four scrapes that `$__rate_interval` always has, or counts overlap."""
+    counts = any("increase(" in target["expr"] for target in panel.get("targets", ()))
+    assert panel.get("interval") == ("30s" if counts else None)
