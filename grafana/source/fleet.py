@@ -21,6 +21,7 @@ MOST = 50
 WORST_GROUPS = 20
 
 NOT_RECORDED = "recorded from the second minute on"
+NONE_EXPECTED = "no workers but stopped ones"
 
 REASON_COLORS = {
     "shutdown": style.STOPPED,
@@ -76,13 +77,15 @@ TIMELINE = f"""
   count_values by ({_WORKER}) ("at_end", ceil({_WORST} / 1e11))
 """
 
-UP_BY_GROUP = f"""
-sort(bottomk({WORST_GROUPS},
-    sum by (group) (heartbeat_workers{{{WORKERS}, status="alive"}})
-  /
-    (sum by (group) (heartbeat_workers{{{WORKERS}}}) > 0)
-))
-"""
+
+def share_alive(by: str = "") -> str:
+    """PromQL for the workers alive among those not stopped; none where every one is stopped."""
+    known = f"sum{by} (heartbeat_workers{{{WORKERS}}})"
+    stopped = f'count{by} (heartbeat_worker_down_reason{{{WORKERS}, reason="shutdown"}}) or 0 * {known}'
+    return f'sum{by} (heartbeat_workers{{{WORKERS}, status="alive"}}) / ({known} - ({stopped}) > 0)'
+
+
+UP_BY_GROUP = f"sort(bottomk({WORST_GROUPS}, {share_alive(' by (group)')}))"
 
 # Recorded series have no job or instance.
 AVAILABILITY = f"""
@@ -123,7 +126,7 @@ def counts() -> stat.Panel:
     panel = style.numbers(
         "Workers by status",
         "Workers in each status now. Alive is up; connected and registered are neither up nor down; a "
-        "disconnected worker turns not responding when its timeout is over.",
+        "disconnected worker, stopped or lost, turns not responding when its timeout is over.",
     ).with_target(style.instant(f"sum by (status) (heartbeat_workers{{{WORKERS}}})", "{{status}}"))
     return style.paint(panel, style.STATUS_COLORS).no_value("no workers")
 
@@ -132,19 +135,13 @@ def share_up() -> stat.Panel:
     return (
         style.numbers(
             "Share of workers up",
-            "Workers alive among all that are registered. A stopped worker counts until its retention ends.",
+            "Workers alive among all that are known but were not stopped: a deploy leaves it as it is.",
             unit=units.PercentUnit,
         )
         .decimals(1)
         .thresholds(style.shares())
-        .with_target(
-            style.instant(
-                f'sum(heartbeat_workers{{{WORKERS}, status="alive"}})'
-                f" / (sum(heartbeat_workers{{{WORKERS}}}) > 0)",
-                "up",
-            )
-        )
-        .no_value("no workers")
+        .with_target(style.instant(share_alive(), "up"))
+        .no_value(NONE_EXPECTED)
     )
 
 
@@ -208,9 +205,9 @@ def timeline() -> statetimeline.Panel:
 def up_by_group() -> bargauge.Panel:
     return worst_groups(
         "Share of workers up, by group",
-        f"The {WORST_GROUPS} groups with the smallest share of workers alive now.",
+        f"The {WORST_GROUPS} groups with the smallest share of workers alive now, of those not stopped.",
         UP_BY_GROUP,
-    ).no_value("no workers")
+    ).no_value(NONE_EXPECTED)
 
 
 def availability() -> bargauge.Panel:
