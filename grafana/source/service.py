@@ -46,9 +46,13 @@ def within(quantile: float, metric: str, by: str = "") -> str:
 
 
 FAILED = 'status_code=~"5.."'
+ASKED = 'path_template!~"/metrics|/health(/live|/ready|/startup)?"'
+"""What customers ask for, as in the recorded ratios: answers about health say 503 while a check fails."""
+
 ERROR_SHARE = (
-    f"({rate('starlette_responses_total', matchers=FAILED)} or vector(0))"
-    f" / ({rate('starlette_responses_total')} > 0)"
+    f"({rate('starlette_responses_total', matchers=f'{FAILED}, {ASKED}')} or vector(0))"
+    f" / ({rate('starlette_responses_total', matchers=ASKED)} > 0)"
+    f" or 0 * {rate('starlette_responses_total')}"
 )
 
 
@@ -137,7 +141,7 @@ def errors_now() -> stat.Panel:
     return (
         style.numbers(
             "Share of errors",
-            "Responses with a status of 500 or more among all.",
+            "Responses with a status of 500 or more among all, but for those about health and metrics.",
             unit=units.PercentUnit,
         )
         .decimals(2)
@@ -229,8 +233,8 @@ def errors() -> lines.Panel:
     return (
         style.curves(
             "Share of errors, altogether and by path",
-            "Responses with a status of 500 or more among all, and among those of a path: the "
-            f"{MOST} paths with the largest share, while there is one.",
+            "Responses with a status of 500 or more among all, but for those about health and metrics; and "
+            f"among those of a path: the {MOST} paths with the largest share, while there is one.",
             unit=units.PercentUnit,
         )
         .min(0)

@@ -125,6 +125,36 @@ def test_fleet_dashboard_shows_a_small_fleet(tmp_path: Path) -> None:
     evaluate(tmp_path, SERIES, {query.expr: next(by_place[query.place]) for query in asked})
 
 
+def responses(path: str, status: int, each_step: int) -> dict[str, float | str]:
+    labels = 'job="heartbeat-workers", instance="a@10.0.0.1:8001", worker="a", group="web", method="GET"'
+    name = f'starlette_responses_total{{{labels}, path_template="{path}", status_code="{status}"}}'
+    return {name: f"0+{each_step}x20"}
+
+
+ABOUT_HEALTH = {**responses("/metrics", 200, 5), **responses("/health/ready", 503, 5)}
+
+
+@pytest.mark.servers("promtool")
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        ({**responses("/bread", 200, 3), **responses("/toast", 500, 1), **ABOUT_HEALTH}, {"{}": 0.25}),
+        (ABOUT_HEALTH, {"{}": 0.0}),
+        ({}, {}),
+    ],
+)
+def test_errors_are_those_of_customers(
+    series: dict[str, float | str], expected: Answer, tmp_path: Path
+) -> None:
+    """Nobody else minds that a check fails; without customers there is no error, without a worker nothing."""
+    (asked,) = {
+        query.expr
+        for query in expressions(load()["heartbeat-service"])
+        if (query.place, query.ref) == ("Share of errors", "A")
+    }
+    evaluate(tmp_path, series, {asked: expected})
+
+
 DAY = 24 * 60
 """In minutes."""
 
