@@ -106,7 +106,7 @@ def running() -> stat.Panel:
     started = process.own("process_start_time_seconds")
     return (
         value("Running for", "Time since the exporter that started last did so.", unit=units.Seconds)
-        .with_target(style.instant(f"time() - max({started})"))
+        .with_target(style.instant(style.elapsed(f"time() - max({started})")))
         .no_value("none answers")
     )
 

@@ -104,6 +104,11 @@ def instant(expr: str, legend: str = "", *, ref: str = "A", rows: bool = False) 
     return made.format(PromQueryFormat.TABLE) if rows else made
 
 
+def elapsed(expr: str) -> str:
+    """PromQL for a time that has passed: of clocks that differ a little the result would be negative."""
+    return f"clamp_min({expr}, 0)"
+
+
 def steps(*pairs: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
     """Colours by value; the first pair's value is None, the colour of everything below the second."""
     made = [Threshold(value=value, color=color) for value, color in pairs]

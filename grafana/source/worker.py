@@ -124,15 +124,12 @@ def status() -> stat.Panel:
 
 
 def since() -> stat.Panel:
+    began = f"heartbeat_worker_status_since_timestamp_seconds{{{ONE}}}"
     return (
         style.numbers("Since", "For how long it has had this status.", unit=units.Seconds)
         .text_mode(BigValueTextMode.VALUE)
         .decimals(0)
-        .with_target(
-            style.instant(
-                f"time() - max(heartbeat_worker_status_since_timestamp_seconds{{{ONE}}})", "in this status"
-            )
-        )
+        .with_target(style.instant(style.elapsed(f"time() - max({began})"), "in this status"))
         .no_value("not known")
     )
 
@@ -154,6 +151,7 @@ def last_heartbeat() -> stat.Panel:
 def uptime() -> stat.Panel:
     offset = f"(max(heartbeat_worker_clock_offset_seconds{{{ONE}}}) or vector(0))"
     started = f"max(heartbeat_worker_boot_timestamp_seconds{{{ONE}}})"
+    ran = style.elapsed(f"time() + {offset} - {started}")
     return (
         style.numbers(
             "Uptime of the process",
@@ -163,7 +161,7 @@ def uptime() -> stat.Panel:
         )
         .text_mode(BigValueTextMode.VALUE)
         .decimals(1)
-        .with_target(style.instant(f"time() + {offset} - {started} and on () {IS_UP}", "uptime"))
+        .with_target(style.instant(f"{ran} and on () {IS_UP}", "uptime"))
         .no_value("not up")
     )
 
@@ -331,7 +329,7 @@ def facts() -> table.Panel:
 def _age() -> str:
     """PromQL for the age of the last heartbeat, in seconds, when it was scraped."""
     last = f"heartbeat_worker_last_heartbeat_timestamp_seconds{{{ONE}}}"
-    return f"min(timestamp({last}) - {last})"
+    return style.elapsed(f"min(timestamp({last}) - {last})")
 
 
 def _measured(title: str, description: str, metric: str, name: str) -> lines.Panel:

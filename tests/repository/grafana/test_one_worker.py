@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dashboards import fill, load, queries, usual_choice, values, variables
+from tests.support.dashboards import expressions, fill, load, queries, usual_choice, values, variables
 from tests.support.evaluation import Answer, evaluate
 from tests.support.promql import selectors
 
@@ -151,3 +151,19 @@ def test_a_transition_is_marked_where_it_was(
     (mark,) = (each for each in board["annotations"]["list"] if each["name"] == "Changes of status")
     assert mark["useValueForTime"] is True
     evaluate(tmp_path, series, {fill(asked.expr, usual_choice(board)): expected})
+
+
+@pytest.mark.servers("promtool")
+def test_no_time_that_has_passed_is_negative(tmp_path: Path) -> None:
+    """Where the clock of the exporter is ahead of that of Prometheus, nothing has lasted yet."""
+    ahead: dict[str, float | str] = {
+        worker("heartbeat_worker_up", "w1"): 1,
+        **{
+            worker(f"heartbeat_worker_{name}_timestamp_seconds", "w1"): 100
+            for name in ("status_since", "last_heartbeat", "boot")
+        },
+    }
+    places = ("Since", "Last heartbeat", "Uptime of the process")
+    asked = [query for query in expressions(load()["heartbeat-worker"]) if query.place in places]
+    assert len(asked) == len(places)
+    evaluate(tmp_path, ahead, {query.expr: {"{}": 0.0} for query in asked})
