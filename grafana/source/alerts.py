@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import stat, table
 from grafana_foundation_sdk.models import units
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from grafana.source import frame, style
+from grafana.source import frame, style, tables
 
 MOST = 50
 """How many alerts of each severity the table lists."""
@@ -42,14 +42,6 @@ def firing(matchers: str = frame.CONCERNED) -> table.Panel:
         "reason": "Reason",
         "worker_id": "Id",
     }
-    tidy = DataTransformerConfig(
-        id_val="organize",
-        options={
-            "excludeByName": {"Time": True},
-            "indexByName": {name: place for place, name in enumerate(columns)},
-            "renameByName": columns,
-        },
-    )
     severities = DynamicConfigValue(
         id_val="mappings",
         value=[
@@ -57,18 +49,16 @@ def firing(matchers: str = frame.CONCERNED) -> table.Panel:
             for index, (name, color) in enumerate(style.SEVERITY_COLORS.items())
         ],
     )
-    colored = DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
     worker = frame.to_worker("__data.fields.Id", "__data.fields.Group")
+    panel = style.rows(
+        "Firing alerts and since when",
+        f"Alerts firing now and when their condition began: the {MOST} latest of each severity. A click on a "
+        "worker leads to its dashboard.",
+        unit=units.DateTimeFromNow,
+    )
     return (
-        style.rows(
-            "Firing alerts and since when",
-            f"Alerts firing now and when their condition began: the {MOST} latest of each severity. A click "
-            "on a worker leads to its dashboard.",
-            unit=units.DateTimeFromNow,
-        )
-        .with_target(style.instant(expr, rows=True))
-        .with_transformation(tidy)
-        .override_by_name("Severity", [severities, colored])
+        tables.labels(panel, expr, columns)
+        .override_by_name("Severity", [severities, tables.COLORED])
         .override_by_name("Worker", [DynamicConfigValue(id_val="links", value=[worker.build()])])
         .no_value("none")
     )

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from grafana.source import frame, style
-from grafana.source.tables import Column, decimals, joined, unit, worded
+from grafana.source.tables import COLORED, Column, decimals, joined, unit, worded
 
 UID = "heartbeat-probes"
 
@@ -383,7 +383,7 @@ def actions() -> table.Panel:
             Column(
                 "Failed",
                 f"1000 * {failed} and on (action, kind) {latest}",
-                (unit(units.DateTimeFromNow), style.fixed(style.BAD)),
+                (unit(units.DateTimeFromNow), style.fixed(style.BAD), COLORED),
             ),
         ],
     ).no_value(f"{NO_ACTIONS}, or none has run yet")

@@ -10,6 +10,9 @@ from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, Dynam
 
 from grafana.source import style
 
+COLORED = DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
+"""Without it a cell shows its text only, whatever its colour is."""
+
 
 class Column(NamedTuple):
     """What a query says of each row, and how that is shown."""
@@ -31,9 +34,10 @@ def joined(panel: table.Panel, by: Mapping[str, str], columns: Iterable[Column])
 
 
 def labels(panel: table.Panel, expr: str, headings: Mapping[str, str]) -> table.Panel:
-    """A row for each series, and of its labels those that have a heading."""
+    """A row for each series, and of its labels and its `Value` what has a heading."""
     panel.with_target(style.instant(expr, rows=True))
-    return panel.with_transformation(_arranged(headings, "Time", "Value"))
+    hidden = [name for name in ("Time", "Value") if name not in headings]
+    return panel.with_transformation(_arranged(headings, *hidden))
 
 
 def unit(name: str) -> DynamicConfigValue:
@@ -46,10 +50,7 @@ def decimals(number: int) -> DynamicConfigValue:
 
 def worded(states: Mapping[int, tuple[str, str]]) -> tuple[DynamicConfigValue, ...]:
     """Words in their colour in place of numbers."""
-    return (
-        DynamicConfigValue(id_val="mappings", value=style.states(states)),
-        DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
-    )
+    return DynamicConfigValue(id_val="mappings", value=style.states(states)), COLORED
 
 
 def _arranged(names: Mapping[str, str], *hidden: str) -> DataTransformerConfig:

@@ -104,6 +104,15 @@ def test_queries_of_a_panel_are_told_apart(dashboard: Dashboard, panel: Panel) -
     assert len(set(refs)) == len(refs)
 
 
+@pytest.mark.parametrize(("dashboard", "panel"), EVERY_PANEL)
+def test_colours_of_cells_are_seen(dashboard: Dashboard, panel: Panel) -> None:
+    """A table shows the colour of a column only where it is told how."""
+    for override in panel["fieldConfig"]["overrides"]:
+        properties = {each["id"] for each in override["properties"]}
+        if panel["type"] == "table" and properties & {"color", "mappings"}:
+            assert "custom.cellOptions" in properties, override
+
+
 @pytest.mark.parametrize("dashboard", EVERY_DASHBOARD)
 def test_titles_of_panels_are_its_own(dashboard: Dashboard) -> None:
     """A panel is found, and spoken of, by its title."""
