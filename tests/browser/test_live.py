@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,6 +26,7 @@ pytestmark = [
 ]
 
 NAMES = ("Orders 1", "Orders 2", "Mail", "Search")
+RECENTLY, WHILE_AGO = re.compile(r"^[0-2] s ago$"), re.compile(r"^[4-9] s ago$")
 AT_MOST = 2.0
 """Seconds from when the exporter knows until a person sees it."""
 
@@ -99,11 +101,11 @@ async def test_heartbeats_are_counted_from(browser: Browser, system: Stack) -> N
     async with visit(browser, system.exporter) as page:
         await is_live(page)
         last = page.locator("tbody tr", has_text="Mail").locator("[data-label='Last heartbeat']")
-        await expect(last).to_have_text("0 s ago")
+        await expect(last).to_have_text(RECENTLY)
         system.workers["Mail"].send_signal(signal.SIGSTOP)
-        await expect(last).to_have_text("3 s ago")
+        await expect(last).to_have_text(WHILE_AGO)
         system.workers["Mail"].send_signal(signal.SIGCONT)
-        await expect(last).to_have_text("0 s ago")
+        await expect(last).to_have_text(RECENTLY)
 
 
 async def test_the_exporter_goes_and_comes_back(browser: Browser, tmp_path: Path) -> None:
@@ -113,17 +115,18 @@ async def test_the_exporter_goes_and_comes_back(browser: Browser, tmp_path: Path
         beat(first)
         async with visit(browser, first.url, tolerated=tolerated) as page:
             await is_live(page)
-            first.end()
+            first.process.terminate()
+            first.process.wait(60.0)  # the port is needed again, and an interpreter takes its time
             connection = page.locator("#connection")
             await expect(connection).to_contain_text("The connection is lost; trying again. Shown as of 20")
             last = page.locator("tbody [data-label='Last heartbeat']")
-            before = await last.text_content()
+            before, at = await last.text_content(), await last.locator("time").get_attribute("datetime")
             await asyncio.sleep(2.0)
             assert await last.text_content() == before  # who knows whether it still beats
             with exporter(tmp_path, name="next", port=first.port) as second:
                 await is_live(page)
                 beat(second)
-                await expect(last).to_have_text("0 s ago")
+                await expect(last.locator("time")).not_to_have_attribute("datetime", str(at))
 
 
 async def test_a_worker_is_forgotten(browser: Browser, tmp_path: Path) -> None:
