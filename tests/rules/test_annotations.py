@@ -38,6 +38,7 @@ def test_severities() -> None:
         "HeartbeatGroupDegraded": {"severity": "critical"},
         "HeartbeatFleetDown": {"severity": "critical"},
         "HeartbeatExporterDown": {"severity": "critical"},
+        "HeartbeatExporterMissing": {"severity": "critical"},
         "HeartbeatExporterRestarting": {"severity": "critical"},
         "HeartbeatStoreDown": {"severity": "critical"},
         "HeartbeatPrometheusRuleFailures": {"severity": "critical"},
