@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import TypeVar
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from sse_starlette.sse import AppStatus, SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -56,10 +56,6 @@ COME_BACK = 2
 ROOM_IN = 30
 """Seconds after which it is worth asking again for whoever found no room."""
 
-# It would have uvicorn's signals end the streams within half a second, where it hears of them, and all later
-# ones of the process as well. `close` ends them at once.
-AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]  # it is unannotated
-
 
 def wanted(request: Request) -> bool:
     """Whether a request is for the events of a page rather than for the page: as EventSource asks."""
@@ -78,7 +74,6 @@ class Live:
         self._viewers: set[_Viewer] = set()
         self._open: dict[str, _OpenPage] = {}
         self._changed = False
-        self._next_round = asyncio.Event()
 
     def on_effect(self, effect: Effect) -> None:
         """A sink of the monitor. That there was something is all that counts."""
@@ -133,8 +128,8 @@ class Live:
             del self._open[address]
 
     def _wake(self) -> None:
-        self._next_round.set()
-        self._next_round = asyncio.Event()
+        for viewer in self._viewers:
+            viewer.wake()
 
     def _join(self, viewer: _Viewer) -> bool:
         """Whether there is room."""
@@ -149,26 +144,29 @@ class Live:
         self._viewers.discard(viewer)
         self.telemetry.page_viewers.set(len(self._viewers))
 
-    async def _events(self, address: str, page: Page) -> AsyncIterator[bytes]:
+    async def _events(self, address: str, page: Page, viewer: _Viewer) -> AsyncGenerator[bytes, None]:
         """For one viewer, who takes them when it can: what it missed meanwhile comes as one."""
         known = self._open.get(address)
         open_page = known or self._open.setdefault(address, _OpenPage(page))
         open_page.viewers += 1
         seen = _BLANK
         try:
-            yield ServerSentEvent(retry=COME_BACK * 1000).encode()
+            yield _RETRY
+            heard = self._clock.now().mono
             if known is None:
                 await self._look(address, open_page)  # as whoever asks for a page is not kept waiting either
-            while not self.closed:
-                next_round = self._next_round
+            while not (self.closed or viewer.left):
                 if open_page.over is not None:
                     yield open_page.over
                     return
                 news, seen = open_page.since(seen), open_page.edition
+                if news is None and self._clock.now().mono - heard >= PING * SECOND:
+                    news = _PING
                 if news is None:
-                    await next_round.wait()
+                    await viewer.next_round()
                 else:
                     yield news
+                    heard = self._clock.now().mono
         finally:
             open_page.viewers -= 1
             if not open_page.viewers:
@@ -184,6 +182,8 @@ class _Edition:
 
 
 _BLANK = _Edition(Look({}, {}), 0.0)
+_RETRY = ServerSentEvent(retry=COME_BACK * 1000).encode()
+_PING = ServerSentEvent("{}", event="ping").encode()
 _GONE = ServerSentEvent("{}", event="gone").encode()
 
 
@@ -230,55 +230,85 @@ def _differing(before: Mapping[str, T], after: Mapping[str, T]) -> Mapping[str, 
 class _Viewer:
     """The other end of one stream."""
 
-    def __init__(self, hang_up: HangUp | None) -> None:
-        self.hang_up = hang_up
-        self._waiting = 0
+    def __init__(self) -> None:
+        self.left = False
+        self.hang_up: HangUp | None = None
+        self._awake = asyncio.Event()
+        self._taking = False
 
-    def noting(self, send: Send) -> Send:
-        async def note(message: Message) -> None:
-            self._waiting += 1
-            try:
+    async def watch(self, receive: Receive) -> None:
+        """Wait for it to leave."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.left = True
+        self.wake()
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    async def next_round(self) -> None:
+        self._awake.clear()
+        await self._awake.wait()
+
+    async def take(self, send: Send, message: Message, patience: float) -> None:
+        """TimeoutError: it does not."""
+        self._taking = True
+        try:
+            async with asyncio.timeout(patience):
                 await send(message)
-            finally:
-                self._waiting -= 1
-
-        return note
+        finally:
+            self._taking = False
 
     def let_go(self) -> None:
         """Do not wait for it to take what is being sent."""
-        if self._waiting and self.hang_up is not None:
+        if self._taking and self.hang_up is not None:
             self.hang_up()
 
 
 class _Stream(EventSourceResponse):
+    """Streams in a way of its own: without tasks that are cancelled in the end.
+
+    Each of these leaves a cycle of exception and frames, and in the frames is all that was shown. The server
+    collects no garbage that has lived for as long as a stream.
+    """
+
     def __init__(self, live: Live, address: str, page: Page) -> None:
-        super().__init__(
-            live._events(address, page),
-            headers={"Vary": "Accept"},
-            send_timeout=live.patience,
-            ping=PING,
-            ping_message_factory=lambda: ServerSentEvent("{}", event="ping"),
-        )
         self._live = live
+        self._viewer = _Viewer()
+        self._events = live._events(address, page, self._viewer)
+        super().__init__(self._events, headers={"Vary": "Accept"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        viewer = _Viewer(offered(scope))
-        if not self._live._join(viewer):
+        live, viewer = self._live, self._viewer
+        viewer.hang_up = offered(scope)
+        if not live._join(viewer):
             refusal = PlainTextResponse(
                 "too many look on; the page itself is there\n", 503, {"Retry-After": str(ROOM_IN)}
             )
             await refusal(scope, receive, send)
             return
+        watch = asyncio.create_task(viewer.watch(receive))
         slow = False
         try:
-            await super().__call__(scope, receive, viewer.noting(send))
-        except SendTimeoutError:
-            slow = True
-            self._live.telemetry.page_viewers_dropped.inc()
+            try:
+                await self._send_all(send)
+            except TimeoutError:
+                slow = True
+                live.telemetry.page_viewers_dropped.inc()
+            finally:
+                live._leave(viewer)
+            if viewer.hang_up is not None and (slow or live.closed):
+                viewer.hang_up()
+                await watch  # a server that does not know yet complains that the answer is not complete
         finally:
-            self._live._leave(viewer)
-        if viewer.hang_up is not None and (slow or self._live.closed):
-            viewer.hang_up()
-            # A server that does not know yet complains that the answer is not complete.
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            watch.cancel()
+
+    async def _send_all(self, send: Send) -> None:
+        viewer, patience = self._viewer, self._live.patience
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        await viewer.take(send, start, patience)
+        async with aclosing(self._events) as events:
+            async for event in events:
+                body = {"type": "http.response.body", "body": event, "more_body": True}
+                await viewer.take(send, body, patience)
+        await viewer.take(send, {"type": "http.response.body", "body": b"", "more_body": False}, patience)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import re
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
@@ -19,8 +21,7 @@ from exporter.core.effects import Conflict
 from exporter.core.model import WorkerId
 from exporter.hang_up import EXTENSION
 from exporter.telemetry import Telemetry
-from exporter.web import live
-from exporter.web.live import MOST_VIEWERS, REST, ROUND, TICK, Live, wanted
+from exporter.web.live import MOST_VIEWERS, PING, REST, ROUND, TICK, Live, wanted
 from exporter.web.page import Look
 from tests.support.clock import FakeClock, settle
 
@@ -355,12 +356,42 @@ async def test_all_streams_end_with_the_exporter() -> None:
         assert late.started["status"] == 503
 
 
-async def test_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_sign_of_life() -> None:
     """With nothing to say the stream says so now and then, for proxies and for the script in the page."""
-    monkeypatch.setattr(live, "PING", 0.01)
     async with scene() as here:
         browser = Browser(here.live, here.page)
-        await settle()
+        await here.clock.jump(PING - 1)
         browser.text()
-        await asyncio.sleep(0.1)
-        assert browser.text().startswith("event: ping\r\ndata: {}\r\n\r\n")
+        await here.clock.jump(2)
+        assert browser.text() == "event: ping\r\ndata: {}\r\n\r\n"
+        await here.clock.jump(2 * PING)
+        assert browser.text().count("event: ping") == 2
+
+
+@pytest.mark.parametrize("end", ["it leaves", "it is too slow", "the page is gone", "the exporter ends"])
+async def test_nothing_is_left_of_a_stream(end: str) -> None:
+    """Not even for the garbage collector, which never looks at what has lived as long as a page is open."""
+    async with scene(patience=0.05) as here:
+        page = StillPage(here.clock)
+        browser = Browser(here.live, page)
+        await here.clock.jump(2)
+        gc.collect()
+        gc.disable()
+        try:
+            if end == "it leaves":
+                browser.leave()
+            elif end == "it is too slow":
+                browser.reads.clear()
+                page.regions["head"] = "new"
+            elif end == "the page is gone":
+                page.there = False
+            else:
+                here.live.close()
+            await here.clock.jump(TICK)
+            await asyncio.wait_for(browser.task, 5)
+            await settle()
+            shown = weakref.ref(page)
+            del page, browser
+            assert shown() is None
+        finally:
+            gc.enable()
