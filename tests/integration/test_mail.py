@@ -47,8 +47,8 @@ def test_a_killed_worker_and_its_return_are_mailed(stack: Stack) -> None:
     stack.start_redis()
     stack.start_exporter()
     for name in ("Worker 1", "Worker 2", "Worker 3"):
-        stack.start_worker(name, group="payments")
-    stack.wait_until_alive("Worker 1", "Worker 2", "Worker 3")
+        stack.start_worker(name, group="payments", wait=False)
+    stack.wait_until_alive("Worker 1", "Worker 2", "Worker 3", within=60)
     stack.start_alerting()
     with Mailbox() as mailbox:
         mail_instead(stack, mailbox)

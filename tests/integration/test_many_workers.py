@@ -46,7 +46,7 @@ def test_a_lost_group_is_one_notification_and_so_is_its_return(stack: Stack) -> 
     stack.start_worker(OTHER, group="other", wait=False)
     stack.wait_until_alive(*AT_ONCE, *ONE_BY_ONE, OTHER, within=60)
     stack.start_alerting()
-    eventually(lambda: stack.query("sum(heartbeat_worker_up)") == {"": 8.0}, within=30)
+    eventually(lambda: stack.query("sum(heartbeat_worker_up)") == {"": 8.0}, within=60)
     # The rules hold what was true before, so let them see a healthy fleet first.
     eventually(lambda: stack.query("sum(group:heartbeat_up_recently:count)") == {"": 8.0}, within=30)
 

@@ -6,10 +6,8 @@ Only its waits are shorter, 1 s instead of 6 s, 10 s and 30 s.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from exporter.shipped import webhook, write_alertmanager
-from tests.support.processes import eventually, free_port, program, running
+from tests.support import notifying
+from tests.support.processes import eventually
 from tests.support.rules import shipped_alerts
 from tests.support.stack import Receiver, whose
 
@@ -52,14 +51,7 @@ class Alertmanager:
         """As Prometheus does: what fires for the next minutes, what has ended until now."""
         now = datetime.now(UTC)
         ends = now if ended else now + timedelta(minutes=4)
-        body = [{"labels": labels, "annotations": {}, "endsAt": ends.isoformat()} for labels in alerts]
-        request = urllib.request.Request(
-            f"{self._url}/api/v2/alerts",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=5):
-            pass
+        notifying.send(self._url, *({"labels": labels, "endsAt": ends.isoformat()} for labels in alerts))
 
     def checks(self) -> list[str | None]:
         """Of each notification the check it is about, if it is about one."""
@@ -89,19 +81,11 @@ class Alertmanager:
 def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
     """With the shipped configuration, shorter waits, and a webhook as its default receiver."""
     with contextlib.ExitStack() as stack:
-        receiver = Receiver()
-        stack.callback(receiver.close)
+        receiver = stack.enter_context(Receiver())
         main = write_alertmanager(tmp_path / "configuration", receiver=webhook(receiver.url))
         shorter = re.sub(r"group_wait: (6|10)s", f"group_wait: {WAIT}s", main.read_text())
         main.write_text(shorter.replace("group_interval: 30s", f"group_interval: {INTERVAL}s"))
-        address = f"127.0.0.1:{free_port()}"
-        command = [
-            *(program("alertmanager"), f"--config.file={main}", f"--storage.path={tmp_path / 'data'}"),
-            *(f"--web.listen-address={address}", "--cluster.listen-address="),
-        ]
-        log = tmp_path / "alertmanager.log"
-        stack.enter_context(running(command, log=log, ready=f"http://{address}/-/ready"))
-        yield Alertmanager(f"http://{address}", receiver)
+        yield Alertmanager(stack.enter_context(notifying.alertmanager(tmp_path, main)), receiver)
 
 
 def alert(name: str, **labels: str) -> Labels:
@@ -128,6 +112,12 @@ def test_a_group_lost_at_once_is_one_notification(alertmanager: Alertmanager) ->
     assert alertmanager.settled(1) == [firing]
     alertmanager.send([group, *workers], ended=True)
     assert alertmanager.settled(2) == [firing, {("resolved", "HeartbeatGroupDegraded", "web")}]
+
+
+def test_groups_of_the_same_name_in_two_clusters_are_two_notifications(alertmanager: Alertmanager) -> None:
+    """Nobody has to guess which is meant, and each ends by itself."""
+    alertmanager.send([{**lost("w1", "web"), "cluster": cluster} for cluster in ("north", "south")])
+    assert alertmanager.settled(2) == [{("firing", "HeartbeatWorkerDown", "w1")}] * 2
 
 
 def test_what_is_still_lost_is_told_when_the_group_is_back(alertmanager: Alertmanager) -> None:

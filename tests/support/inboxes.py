@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,8 +70,9 @@ def part(mail: EmailMessage, kind: str) -> str:
 
 
 class Posted(NamedTuple):
-    """A request as it came."""
+    """A request as it came, and when (monotonic seconds)."""
 
+    at: float
     path: str
     authorization: str | None
     content: Any  # of the JSON
@@ -86,7 +88,8 @@ class Inbox:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                inbox.posts.append(Posted(self.path, self.headers["Authorization"], content))
+                authorization = self.headers["Authorization"]
+                inbox.posts.append(Posted(time.monotonic(), self.path, authorization, content))
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain")
                 self.send_header("Content-Length", "2")

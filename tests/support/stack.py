@@ -13,17 +13,15 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from exporter.shipped import webhook, write_alertmanager, write_prometheus
 
+from .inboxes import Inbox
 from .processes import eventually, free_port, http_get, program, redis_server, running
 
 INTERVAL = 1.0
@@ -68,27 +66,12 @@ class Notification(NamedTuple):
         }
 
 
-class Receiver:
-    """A webhook that keeps what is delivered to it."""
+class Receiver(Inbox):
+    """A webhook that keeps what is delivered to it; a `with` block."""
 
-    def __init__(self) -> None:
-        self.notifications: list[Notification] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                receiver.notifications.append(Notification(time.monotonic(), content))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
+    @property
+    def notifications(self) -> list[Notification]:
+        return [Notification(posted.at, posted.content) for posted in self.posts]
 
     def about(self, alertname: str) -> list[Notification]:
         return [
@@ -96,11 +79,6 @@ class Receiver:
             for notification in self.notifications
             if any(name == alertname for _, name, _ in notification.alerts)
         ]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class Stack:
@@ -115,7 +93,7 @@ class Stack:
         self._worker_stacks: dict[str, contextlib.ExitStack] = {}
         self._ports: dict[str, int] = {}
         self.receiver = Receiver()
-        self._programs.callback(self.receiver.close)
+        self._programs.enter_context(self.receiver)
 
     def __enter__(self) -> Stack:
         return self
