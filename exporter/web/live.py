@@ -91,9 +91,9 @@ class Live:
         return _Stream(self, f"{request.url.path}?{query}" if query else request.url.path, page)
 
     async def run(self) -> None:
-        """Round after round, for ever."""
+        """Round after round, until all streams are ended."""
         tick = self._clock.now().mono
-        while True:
+        while not self.closed:
             began = self._clock.now().mono
             if self._open and (self._changed or began >= tick):
                 self._changed = False
@@ -111,6 +111,8 @@ class Live:
 
     async def _round(self) -> None:
         for address, open_page in list(self._open.items()):
+            if self.closed:
+                return  # the last flush is waiting
             await self._look(address, open_page)
         self._wake()
 

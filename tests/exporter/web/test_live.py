@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -38,12 +38,14 @@ class StillPage:
         self.beats: dict[str, float] = {}
         self.there = True
         self.looked = 0
+        self.meanwhile: Callable[[], None] = lambda: None
         self._clock = clock
         self._takes = takes
 
     async def look(self) -> Look | None:
         self.looked += 1
         self._clock.move(self._takes)
+        self.meanwhile()
         if "broken" in self.regions:
             raise RuntimeError("broken")
         return Look(dict(self.regions), dict(self.beats)) if self.there else None
@@ -354,6 +356,19 @@ async def test_all_streams_end_with_the_exporter() -> None:
         late = Browser(here.live, here.page)
         await late.task
         assert late.started["status"] == 503
+
+
+async def test_no_page_is_looked_at_in_the_end() -> None:
+    """The last flush needs the time that a round under way would take."""
+    async with scene() as here:
+        pages = [StillPage(here.clock) for _ in range(3)]
+        for number, page in enumerate(pages):
+            Browser(here.live, page, f"/?page={number}")
+        await here.clock.jump(3)
+        before = [page.looked for page in pages]
+        pages[0].meanwhile = here.live.close
+        await here.clock.jump(3)
+        assert [page.looked - seen for page, seen in zip(pages, before, strict=True)] == [1, 0, 0]
 
 
 async def test_a_sign_of_life() -> None:
