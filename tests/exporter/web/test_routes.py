@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,8 +140,10 @@ async def test_below_a_path(exporter: Exporter) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
-async def test_hostile_names(exporter: Exporter, name: str) -> None:
+async def test_hostile_names(exporter: Exporter, name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a store or somebody says that a worker is called, it is text, and the page is whole."""
+    # pytest hands the log from process to process, which half a pair is not fit for.
+    caplog.set_level(logging.CRITICAL)
     monitor = exporter.app.state.exporter.monitor
     labels = (("label", name),)
     monitor.receive(
