@@ -23,6 +23,7 @@ class State(StrEnum):
     ALIVE = "alive"
     PENDING = "pending"
     STOPPED = "stopped"
+    DEGRADED = "degraded"
     DISCONNECTED = "disconnected"
     NOT_RESPONDING = "not_responding"
 

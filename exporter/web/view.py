@@ -230,7 +230,7 @@ def check_badges(row: Row) -> tuple[Badge, ...]:
 _CHECKS = ("unhealthy", "degraded", "healthy")
 _CHECK_STATES = {
     "unhealthy": State.NOT_RESPONDING,
-    "degraded": State.DISCONNECTED,
+    "degraded": State.DEGRADED,
     "healthy": State.ALIVE,
 }
 

@@ -87,6 +87,7 @@ async def test_a_killed_worker_turns_red(browser: Browser, system: Stack) -> Non
         assert cut_off - await known(system, "Mail", "disconnected") < AT_MOST
         await expect(page.locator("#sentence")).to_contain_text("1 of 4 workers is down")
         assert await is_red(page, "#sentence .tone")
+        assert await is_red(page, "tbody .badge", has_text="Disconnected")
 
         lost = await seen(page, "Mail", "Not responding connection lost", within=15)
         assert lost - await known(system, "Mail", "not_responding") < AT_MOST

@@ -155,7 +155,7 @@ def test_checks() -> None:
     assert view.checks_badge(worker()) is None
     assert view.checks_badge(worker(checks=HEALTHY)) == Badge(State.ALIVE, "2 healthy")
     assert view.checks_badge(worker(checks=some)) == Badge(State.NOT_RESPONDING, "Unhealthy", "c")
-    assert view.checks_badge(worker(checks=some[:2])) == Badge(State.DISCONNECTED, "Degraded", "b")
+    assert view.checks_badge(worker(checks=some[:2])) == Badge(State.DEGRADED, "Degraded", "b")
     many = worker(checks=tuple((name, "unhealthy") for name in "abcd"))
     assert view.checks_badge(many) == Badge(State.NOT_RESPONDING, "Unhealthy", "a, b and 2 more")
     assert view.check_badges(worker(checks=some)) == (
