@@ -160,7 +160,7 @@ def test_checks() -> None:
     assert view.checks_badge(many) == Badge(State.NOT_RESPONDING, "Unhealthy", "a, b and 2 more")
     assert view.check_badges(worker(checks=some)) == (
         Badge(State.NOT_RESPONDING, "Unhealthy", "c"),
-        Badge(State.DISCONNECTED, "Degraded", "b"),
+        Badge(State.DEGRADED, "Degraded", "b"),
         Badge(State.ALIVE, "Healthy", "a"),
     )
 
