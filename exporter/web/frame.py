@@ -65,7 +65,7 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters["segment"] = segment
+        self._environment.filters["quoted"] = quoted
         self._lines = lru_cache(_LINES)(self.region)
 
     def region(self, macro: str, *values: Any) -> str:
@@ -91,9 +91,13 @@ class Frame:
         )
 
 
-def segment(text: str) -> str:
-    """A name as one step of a path."""
-    return quote(text.encode(errors="replace"), safe="")
+def quoted(text: str) -> str:
+    """A name in a URL.
+
+    Slashes stay: a proxy that puts us under a path may decode them, and then a browser and the page would
+    count differently how many steps it is to the root.
+    """
+    return quote(text.encode(errors="replace"), safe="/")
 
 
 _INSTANT = re.compile(r'<time data-(ago|for) datetime="([^"]+)">([^<]+)</time>')

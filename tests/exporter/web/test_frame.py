@@ -7,7 +7,7 @@ from jinja2 import UndefinedError
 
 from exporter.core.model import Wall
 from exporter.web import assets, probe_view
-from exporter.web.frame import Condition, Frame, Links, segment, told_at
+from exporter.web.frame import Condition, Frame, Links, quoted, told_at
 from exporter.web.page import Look
 from exporter.web.view import ago, exactly, lasting
 from tests.exporter.web.rows import T0, probe
@@ -118,6 +118,6 @@ def test_what_is_not_given_is_an_error() -> None:
         frame().document("worker.html", Look({}, {}), "")
 
 
-def test_segment() -> None:
+def test_quoted() -> None:
     """One step of a path, whatever is in the name."""
-    assert segment("a/b c?d#e%ü\ud800") == "a%2Fb%20c%3Fd%23e%25%C3%BC%3F"
+    assert quoted("a/b c?d#e%ü\ud800") == "a/b%20c%3Fd%23e%25%C3%BC%3F"

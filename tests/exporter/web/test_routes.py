@@ -288,10 +288,10 @@ async def test_probes_and_actions(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
         seen: set[str] = set()
         await follow(exporter, "http://exporter/status/probes", seen)
-        probe = " | ".join(Markup((await http.get("/status/probes/a%2Fb%20%3Ci%3E")).text).text)
-        action = " | ".join(Markup((await http.get("/status/actions/n%2Fg%20%3Ci%3E")).text).text)
-    assert "http://exporter/status/probes/a%2Fb%20%3Ci%3E" in seen
-    assert "http://exporter/status/actions/n%2Fg%20%3Ci%3E" in seen
+        probe = " | ".join(Markup((await http.get("/status/probes/a/b%20%3Ci%3E")).text).text)
+        action = " | ".join(Markup((await http.get("/status/actions/n/g%20%3Ci%3E")).text).text)
+    assert "http://exporter/status/probes/a/b%20%3Ci%3E" in seen
+    assert "http://exporter/status/actions/n/g%20%3Ci%3E" in seen
     assert "| a/b <i> | The target of a/b <i> is down (refused). | Down | refused |" in probe
     assert "| n/g <i> | n/g <i> is demoted and the last demote failed (exit). | Demoted |" in action
     assert "| exit code 3 |" in action
