@@ -30,6 +30,12 @@ RECENTLY, WHILE_AGO = re.compile(r"^[0-2] s ago$"), re.compile(r"^[4-9] s ago$")
 AT_MOST = 2.0
 """Seconds from when the exporter knows until a person sees it."""
 
+FAILING_ACTION = """\
+defaults: {interval: 100ms, timeout: 50ms}
+probes: {shop: {type: tcp, host: 127.0.0.1, port: 1, action: repair}}
+actions: {repair: {demote: "sh -c 'echo trying; exit 1'", run_on_start: true, retries: 3}}
+"""
+
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[Stack]:
@@ -166,6 +172,37 @@ async def test_no_room(browser: Browser, tmp_path: Path) -> None:
             await page.get_by_role("searchbox").press("Enter")
             await page.wait_for_url("**/?q=no+such*")
             await expect(page.locator("#extent")).to_have_text("No worker matches.")
+
+
+async def test_refused_for_a_moment(browser: Browser, tmp_path: Path) -> None:
+    """What a proxy, or an exporter that still loads, answers in between does not keep the page waiting."""
+    with exporter(tmp_path) as serving:
+        tolerated = ["503 (Service Unavailable)"]
+        async with visit(browser, serving.url, tolerated=tolerated) as page:
+            await is_live(page)
+            await page.route(serving.url + "/", lambda route: route.fulfill(status=503))
+            await hide(page, True)
+            await hide(page, False)
+            await expect(page.locator("#connection")).to_contain_text("Not kept current.")
+            await page.unroute(serving.url + "/")
+            await is_live(page)
+
+
+async def test_what_is_read_stays_open(browser: Browser, tmp_path: Path) -> None:
+    """The output of a run, and the focus on it, while further runs come in above it."""
+    configuration = tmp_path / "exporter.yml"
+    configuration.write_text(FAILING_ACTION)
+    registry = tmp_path / "registry.db"
+    with exporter(tmp_path, SQLITE_PATH=registry, CONFIG_FILE=configuration) as serving:
+        async with visit(browser, f"{serving.url}/status/actions/repair") as page:
+            first, rows = page.locator("summary").last, page.locator("#runs tr")
+            await first.click()
+            await expect(first).to_be_focused()
+            await expect(page.locator("pre").last).to_be_visible()
+            runs = await rows.count()
+            await expect(rows).not_to_have_count(runs, timeout=10_000)
+            await expect(page.locator("pre").last).to_be_visible()
+            await expect(first).to_be_focused()
 
 
 def beat(serving: Serving) -> None:

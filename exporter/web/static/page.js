@@ -3,7 +3,8 @@
 "use strict";
 
 (() => {
-  const ROOM_IN = 30_000; // ms, as the exporter's Retry-After
+  const SOON = 2_000; // ms until what was refused is asked for again, the first time: the exporter may just begin
+  const ROOM_IN = 30_000; // ms at the most, as the exporter's Retry-After
   const SILENCE = 40_000; // ms: two pings are missing, so the connection is dead whatever the browser thinks
   const TYPING = 250; // ms between two keys of somebody who has not finished
 
@@ -18,6 +19,7 @@
   let live = false;
   let gone = false;
   let again;
+  let patience = SOON;
 
   // What is said
 
@@ -78,19 +80,44 @@
     tellTime(document);
   }
 
+  // What is as it was is left alone: somebody may be about to click on it, or read it.
   function show(region, html) {
     if (region === null) return;
     const fresh = region.cloneNode(false);
     fresh.innerHTML = html;
     tellTime(fresh);
-    const after = Array.from(fresh.childNodes);
-    const before = Array.from(region.childNodes);
-    if (after.length !== before.length) {
-      region.replaceChildren(...after);
-      return;
+    const opened = new Set(Array.from(region.querySelectorAll("details[open]"), rowOf));
+    for (const details of fresh.querySelectorAll("details")) details.open = opened.has(rowOf(details));
+    let place = region.firstChild;
+    for (const node of Array.from(fresh.childNodes)) {
+      const same = equalFrom(place, node);
+      if (same === null) {
+        region.insertBefore(node, place);
+      } else {
+        place = removeUntil(place, same).nextSibling;
+      }
     }
-    // What is as it was is left alone: somebody may be about to click on it.
-    before.forEach((node, i) => node.isEqualNode(after[i]) || node.replaceWith(after[i]));
+    removeUntil(place, null);
+  }
+
+  function rowOf(element) {
+    return element.closest("tr").textContent;
+  }
+
+  function equalFrom(place, node) {
+    // The text between elements is everywhere the same, so it says nothing about where one is.
+    const last = node.nodeType === Node.ELEMENT_NODE ? null : place?.nextSibling ?? null;
+    for (let each = place; each !== last; each = each.nextSibling) if (each.isEqualNode(node)) return each;
+    return null;
+  }
+
+  function removeUntil(place, end) {
+    while (place !== end) {
+      const next = place.nextSibling;
+      place.remove();
+      place = next;
+    }
+    return end;
   }
 
   // Where it comes from
@@ -102,6 +129,7 @@
     source = new EventSource(location.pathname + location.search);
     source.addEventListener("changes", (event) => {
       heard = Date.now();
+      patience = SOON;
       change(JSON.parse(event.data));
     });
     source.addEventListener("ping", () => {
@@ -117,7 +145,8 @@
         sayNotLive("The connection is lost; trying again.");
       } else {
         sayNotLive("Not kept current.");
-        again = setTimeout(open, ROOM_IN);
+        again = setTimeout(open, patience);
+        patience = Math.min(2 * patience, ROOM_IN);
       }
     });
   }
