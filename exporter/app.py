@@ -79,6 +79,8 @@ def create_app(
         version=__version__,
         description="Judges which workers are alive, and shows it to Prometheus.",
         lifespan=exporter.lifespan,
+        docs_url=None,  # ours load nothing from elsewhere: exporter/web
+        redoc_url=None,
     )
     app.add_middleware(BodyLimit, telemetry=exporter.telemetry)
     app.add_exception_handler(RequestValidationError, invalid_request(exporter.telemetry))

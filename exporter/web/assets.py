@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
 _STATIC = Path(__file__).parent / "static"
+
+_SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
+"""What shows the API. It comes with fastapi-offline, so that browsers need not load it from elsewhere."""
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -31,7 +35,8 @@ class Asset(NamedTuple):
 def read() -> Mapping[str, Asset]:
     """All of them, by name."""
     found = {}
-    for path in sorted(_STATIC.iterdir()):
+    swagger = resources.files("fastapi_offline") / "static"
+    for path in (*sorted(_STATIC.iterdir()), *(Path(str(swagger / name)) for name in _SWAGGER)):
         content = path.read_bytes()
         found[path.name] = Asset(content, _MEDIA_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:16])
     return found

@@ -23,6 +23,8 @@ from .page import Look
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
+DOCUMENTATION = "https://github.com/heartbeat-exporter/heartbeat-exporter/tree/main/docs"
+
 _LINES = 2_000
 """Lines of tables that are kept as HTML, a kilobyte each: they change less often than they are looked at."""
 
@@ -57,7 +59,13 @@ class Frame:
         self.condition = condition
         self.links = links
         self.now = now
-        self._around = {"links": links, "assets": assets, "workers": workers, "version": __version__}
+        self._around = {
+            "links": links,
+            "documentation": DOCUMENTATION,
+            "assets": assets,
+            "workers": workers,
+            "version": __version__,
+        }
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=True,

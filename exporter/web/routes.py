@@ -77,6 +77,12 @@ def routes(deliverer: Deliverer, frame: Frame, probing: Probing, acting: Acting)
     """What there is with and without workers."""
     router = APIRouter(include_in_schema=False)
 
+    @router.get("/docs")
+    async def api(request: Request) -> Response:
+        policy = HEADERS["Content-Security-Policy"].replace("img-src 'self'", "img-src 'self' data:")
+        html = frame.document("api.html", Look({}, {}), root_of(request))
+        return _html(html, headers={"Content-Security-Policy": policy})  # Swagger UI has icons in its style
+
     @router.get("/status/probes")
     async def probes(request: Request) -> Response:
         wanted = query.probes(request.query_params)

@@ -51,6 +51,14 @@ async def test_a_phone_is_wide_enough(browser: Browser, shown: Serving, path: st
             assert box["height"] >= 38
 
 
+async def test_the_api(browser: Browser, shown: Serving) -> None:
+    """Shown without anything from elsewhere, under the policy of the pages."""
+    async with visit(browser, f"{shown.url}/docs") as page:
+        operation = page.locator(".opblock", has_text="/register")
+        await operation.locator(".opblock-summary").click()
+        await expect(operation).to_contain_text("heartbeat_interval")
+
+
 async def test_the_dark_is_dark(browser: Browser, shown: Serving) -> None:
     """The page goes by what the system prefers, and by nothing else."""
     brightness = {}

@@ -41,11 +41,14 @@ async def test_a_file_is_kept_for_as_long_as_it_is_the_same(name: str) -> None:
 async def test_types() -> None:
     """Browsers are told not to guess, so they have to be told what it is."""
     async with client(application()) as http:
-        types = {name: (await http.get(f"/static/{name}")).headers["Content-Type"] for name in FILES}
+        types = {name: (await http.get(f"/static/{name}")).headers["Content-Type"] for name in assets.read()}
     assert types == {
+        "api.js": "text/javascript; charset=utf-8",
         "icon.svg": "image/svg+xml",
         "page.css": "text/css; charset=utf-8",
         "page.js": "text/javascript; charset=utf-8",
+        "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+        "swagger-ui.css": "text/css; charset=utf-8",
     }
 
 

@@ -7,7 +7,7 @@ from jinja2 import UndefinedError
 
 from exporter.core.model import Wall
 from exporter.web import assets, probe_view
-from exporter.web.frame import Condition, Frame, Links, quoted, told_at
+from exporter.web.frame import DOCUMENTATION, Condition, Frame, Links, quoted, told_at
 from exporter.web.page import Look
 from exporter.web.view import ago, exactly, lasting
 from tests.exporter.web.rows import T0, probe
@@ -77,7 +77,7 @@ def test_links_are_relative() -> None:
     hrefs = [part.partition('"')[0] for part in html.split('href="')[1:]]
     assert [href.partition("?")[0] for href in hrefs] == [
         *("../../static/icon.svg", "../../static/page.css", "#main", "../../", "../../"),
-        *("../../status/probes", "../../status/actions", "../../metrics", "../../docs"),
+        *("../../status/probes", "../../status/actions", "../../metrics", "../../docs", DOCUMENTATION),
         *("../../workers", "../../transitions", "../../sd", "../../probes", "../../actions", "../../health"),
     ]
 

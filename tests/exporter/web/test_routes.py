@@ -16,6 +16,7 @@ from exporter.app import create_app
 from exporter.core.events import Register
 from exporter.core.model import WorkerId
 from exporter.settings import Settings
+from exporter.web.frame import DOCUMENTATION
 from exporter.web.routes import HEADERS
 from tests.exporter.web.markup import Markup
 from tests.support.application import Exporter, running
@@ -72,7 +73,7 @@ async def test_the_front_page(exporter: Exporter) -> None:
     text = " | ".join(read.text)
     assert text.startswith(
         "The only worker is alive. · heartbeat-exporter | Skip to content | heartbeat-exporter"
-        " | Workers | Probes | Actions | Metrics | API | Exporter healthy | Store healthy | Workers"
+        " | Workers | Probes | Actions | Metrics | API | Docs | Exporter healthy | Store healthy | Workers"
         " | The only worker is alive."
     )
     assert (
@@ -119,7 +120,7 @@ async def follow(exporter: Exporter, url: str, seen: set[str]) -> None:
         read = Markup(answer.text)
         assert read.problems == [], url
         for link in (*read.links, *read.loads):
-            if not link.startswith("#"):
+            if not link.startswith("#") and link != DOCUMENTATION:
                 await follow(exporter, str(answer.url.join(link)), seen)
 
 
@@ -132,11 +133,13 @@ async def test_below_a_path(exporter: Exporter) -> None:
             "/status/probes",
             "/status/probes/a%2Fb",
             "/status/probes/a/b/c",
+            "/docs",
         ):
             read = Markup((await exporter.http.get(path)).text)
             depth = path.count("/") - 1
             assert all(link.count("../") <= depth for link in (*read.links, *read.loads))
-            assert not [link for link in (*read.links, *read.loads) if link.startswith(("/", "http"))]
+            leaving = [link for link in (*read.links, *read.loads) if link.startswith(("/", "http"))]
+            assert leaving == [DOCUMENTATION]
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
@@ -220,6 +223,7 @@ async def test_links_to_dashboards_and_alerts() -> None:
     assert [link for link in Markup(page.text).links if link.startswith("https")] == [
         "https://g.example.org",
         "https://a.example.org",
+        DOCUMENTATION,
         "https://g.example.org/d/heartbeat-worker?var-worker_id=w%201&var-group=a%2Bb",
         "https://a.example.org/#/alerts?filter=%7Bworker_id%3D%22w%201%22%7D",
     ]

@@ -1,0 +1,4 @@
+// Shows what openapi.json, beside the page, says.
+"use strict";
+
+SwaggerUIBundle({ url: "openapi.json", dom_id: "#api" });
