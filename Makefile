@@ -23,6 +23,7 @@ demo: $(VENV)/demo-installed ## Run an exporter, four workers, Prometheus and Al
 test: $(VENV)/dev-installed lint ## Run all tests; installs the servers they need if it may
 	@scripts/debian-install $(SERVERS) || true
 	@$(MAKE) --no-print-directory $(AXE) || true
+	@command -v kubectl >/dev/null || scripts/debian-install kubernetes-client || true
 	$(BIN)/python -m pytest $(PARALLEL)
 
 unit: $(VENV)/dev-installed ## Run the tests that need no server: seconds
@@ -40,11 +41,12 @@ format: $(VENV)/dev-installed ## Mend what can be mended by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/dev-installed ## Write again what is generated: references, dashboards
+docs: $(VENV)/dev-installed ## Write again what is generated: references, dashboards, rules
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
 	$(BIN)/python scripts/settings_reference.py > docs/settings.md
 	$(BIN)/python -m exporter.configuration.schema > docs/config.schema.json
 	$(BIN)/python -m grafana.source
+	$(BIN)/python scripts/operator_resources.py
 
 picture: $(VENV)/dev-installed ## Take the picture of the status page in README.md again
 	SCREENSHOTS=docs $(BIN)/python -m pytest tests/browser/test_pictures.py -k status_page

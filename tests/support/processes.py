@@ -21,6 +21,7 @@ import psutil
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "blackbox_exporter": ("prometheus-blackbox-exporter", "blackbox_exporter"),
     "chromium": ("chromium",),
+    "kubectl": ("kubectl",),
     "openssl": ("openssl",),
     "postgres": ("postgres", "/usr/lib/postgresql/*/bin/postgres"),
     "rabbitmq-server": ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"),
@@ -33,6 +34,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 PACKAGES: Mapping[str, str] = {
     "blackbox_exporter": "prometheus-blackbox-exporter",
     "chromium": "chromium",
+    "kubectl": "kubernetes-client",
     "openssl": "openssl",
     "postgres": "postgresql",
     "rabbitmq-server": "rabbitmq-server",
