@@ -44,6 +44,7 @@ from exporter.web import assets
 from exporter.web import routes as web
 from exporter.web.frame import Condition, Frame, Links
 from exporter.web.live import Live
+from worker_agent import systemd
 from worker_agent.signals import on_termination
 
 logger = logging.getLogger(__name__)
@@ -239,7 +240,8 @@ class Exporter:
         pages = asyncio.create_task(self.live.run(), name="pages")
         try:
             async with self.running():
-                yield
+                with systemd.told():
+                    yield
         finally:
             forget_signals()
             await _cancel(pages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import faulthandler
 import gc
 import logging
 import resource
@@ -68,6 +69,8 @@ def serve(app: FastAPI, address: str) -> None:
     # Without this a closed terminal would end us at once, with nothing said to the workers.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+    # A watchdog that gives us up sends SIGABRT: then the log shows where the event loop was stuck.
+    faulthandler.enable()
     if sys.version_info < (3, 14):
         gc.set_threshold(*COLLECT_YOUNG)
     _open_as_many_files_as_we_may()

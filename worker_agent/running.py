@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from worker_agent import systemd
 from worker_agent.background import Background
 from worker_agent.client import Client
 from worker_agent.drain import Drain
@@ -59,6 +60,8 @@ class Running:
         self._background = Background(self._run)
         self._drain = Drain(self._settings.worker_drain_delay, self._background)
         self._restore_signals = on_termination(self.say_goodbye, hold=self._hold, last_words=self._wait)
+        self._service = contextlib.ExitStack()
+        self._service.enter_context(systemd.told())
 
     def _health_port(self, port: int, answers: Answers) -> Callable[[], Coroutine[Any, Any, None]]:
         # Imported here because few have such a port, and it brings a server with it.
@@ -86,6 +89,7 @@ class Running:
         self._background.call(partial(self._client.stop, leave=self._settings.worker_leave_on_shutdown))
 
     async def end(self) -> None:
+        self._service.close()
         self.say_goodbye()
         self._restore_signals()
         await self._health.stop()

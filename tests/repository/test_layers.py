@@ -35,6 +35,7 @@ PARTS = [
     "exporter.web",
     "worker_agent.environment",
     "worker_agent.signals",
+    "worker_agent.systemd",
 ]
 
 # A module belongs to the longest prefix that fits, and may import its own and those named beside it.
@@ -107,6 +108,7 @@ LAYERS: dict[str, list[str]] = {
     "worker_agent.environment": ["worker_agent.masking"],
     "worker_agent.logs": [],
     "worker_agent.signals": [],
+    "worker_agent.systemd": [],
     "worker_agent.settings": ["worker_agent.environment"],
     "worker_agent.identity": ["worker_agent.protocol", "worker_agent.settings"],
     "worker_agent.lag": [],
@@ -147,6 +149,7 @@ LAYERS: dict[str, list[str]] = {
         "worker_agent.session",
         "worker_agent.signals",
         "worker_agent.statistics",
+        "worker_agent.systemd",
     ],
     "worker_agent": [
         "worker_agent.agent",
@@ -302,7 +305,7 @@ def test_the_worker_knows_no_exporter() -> None:
         for module in imports(name)
         if module.startswith("worker_agent")
     }
-    assert shared <= {f"worker_agent.{name}" for name in ("protocol", "environment", "logs", "signals")}
+    assert shared <= {f"worker_agent.{name}" for name in ("protocol", "environment", "logs", "signals", "systemd")}
 
 
 def top(module: str) -> str:
