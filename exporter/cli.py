@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__, logs
-from exporter.configuration.model import ConfigurationError
+from exporter import __version__
+from exporter.core.model import Status
 from exporter.errors import ExporterError
-from exporter.settings import Settings
-from worker_agent.environment import SettingsError, load
+
+if TYPE_CHECKING:
+    from exporter.settings import Settings
+
+# What a command needs it imports by itself: a health check that runs every few seconds must not pay for
+# a server.
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +26,6 @@ cli = typer.Typer(
     name="heartbeat-exporter",
     help="Judges which workers are alive, and shows it to Prometheus.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -44,6 +46,16 @@ def program(
 ) -> None:
     pass
 
+
+ExporterUrl = Annotated[
+    str,
+    typer.Option(
+        "--exporter.url",
+        metavar="URL",
+        envvar="EXPORTER_URL",
+        help="Where the exporter is.",
+    ),
+]
 
 ConfigFile = Annotated[
     Path | None,
@@ -78,11 +90,11 @@ def serve(
     ] = None,
 ) -> None:
     """Run the exporter. All other settings come from the environment or a .env file."""
+    from exporter import logs
     from exporter.app import create_app
     from exporter.server import serve as run
 
-    settings = load(
-        Settings,
+    settings = _settings(
         config_file=config_file,
         enable_lifecycle=enable_lifecycle or None,
         log_level=log_level,
@@ -112,7 +124,7 @@ def probe(
     from exporter import daemon
     from exporter.configuration.loading import load as load_configuration
 
-    settings = load(Settings, config_file=config_file)
+    settings = _settings(config_file=config_file)
     if settings.config_file is None:
         raise typer.BadParameter("which file?", param_hint="-c")
     if as_json and not once:
@@ -196,6 +208,8 @@ def send_test_notification(
     ] = 60.0,
 ) -> None:
     """Send an alert that says it is a test, to see that notifications arrive."""
+    import asyncio
+
     from exporter import notification
     from exporter.clock import SystemClock
 
@@ -211,17 +225,126 @@ def send_test_notification(
         typer.echo(line)
 
 
+config = typer.Typer(help="The configuration that comes with the program.", no_args_is_help=True)
+cli.add_typer(config, name="config")
+
+
+@config.command()
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if it is not there.")],
+    exporter: Annotated[
+        str, typer.Option("--exporter", metavar="HOST:PORT", help="Where Prometheus finds the exporter.")
+    ] = "localhost:8000",
+    prometheus: Annotated[
+        str, typer.Option("--prometheus", metavar="HOST:PORT", help="Where Grafana finds Prometheus.")
+    ] = "localhost:9090",
+    alertmanager: Annotated[
+        str,
+        typer.Option("--alertmanager", metavar="HOST:PORT", help="Where both find Alertmanager."),
+    ] = "localhost:9093",
+    receiver: Annotated[
+        str | None,
+        typer.Option("--receiver", metavar="NAME", help="Where notifications go: email, slack and others."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+) -> None:
+    """Write the files for Prometheus, Alertmanager and Grafana, for those who do not use compose."""
+    from exporter import shipped
+
+    addresses = shipped.Addresses(exporter, prometheus, alertmanager)
+    for line in shipped.export(directory, addresses, receiver=receiver, force=force):
+        typer.echo(line)
+
+
+@cli.command()
+def workers(
+    exporter_url: ExporterUrl = "http://localhost:8000",
+    status: Annotated[list[Status] | None, typer.Option("--status", help="Only these.")] = None,
+    group: Annotated[str | None, typer.Option("--group", help="Only this group.")] = None,
+    q: Annotated[str | None, typer.Option("--q", help="Only with this in an id, a name or a host.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Until Ctrl-C, every two seconds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As the exporter's API has them.")] = False,
+) -> None:
+    """Show who is alive, and who is not and why."""
+    from exporter import worker_table
+    from exporter.asking import AskedExporter
+
+    if watch and as_json:
+        raise typer.BadParameter("not with --watch", param_hint="--json")
+    if watch and not sys.stdout.isatty():
+        raise typer.BadParameter("only on a terminal", param_hint="--watch")
+    exporter = AskedExporter(exporter_url)
+    filters: worker_table.Filters = {
+        "status": [one.value for one in status or ()],
+        "group": group or "",
+        "q": q or "",
+    }
+    if not watch:
+        worker_table.show(exporter, filters, as_json=as_json)
+        return
+    try:
+        worker_table.watch(exporter, filters)
+    except KeyboardInterrupt:
+        return
+
+
+@cli.command()
+def forget(
+    worker_id: Annotated[str, typer.Argument(metavar="ID", help="As `workers` shows it.")],
+    exporter_url: ExporterUrl = "http://localhost:8000",
+) -> None:
+    """Forget a worker that will not come back. One that is alive registers again."""
+    from exporter.asking import AskedExporter
+
+    AskedExporter(exporter_url).forget(worker_id)
+    typer.echo(f"forgotten: {worker_id}")
+
+
+@cli.command()
+def healthcheck(
+    exporter_url: ExporterUrl = "http://localhost:8000",
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=60.0, help="Longest wait.")
+    ] = 3.0,
+) -> None:
+    """Exit code 0 if the exporter is ready, else 1: for containers."""
+    from exporter.asking import AskedExporter
+
+    AskedExporter(exporter_url).ready(timeout)
+
+
+@cli.command()
+def version() -> None:
+    """Show the version, as --version does."""
+    _print_version(True)
+
+
+def _settings(**flags: object) -> Settings:
+    """What the environment says, and what flags say instead. Raises SettingsError."""
+    from exporter.settings import Settings
+    from worker_agent.environment import load
+
+    return load(Settings, **flags)
+
+
 def main() -> None:
     """Entry point: what is expected to go wrong ends in a sentence and an exit code, not in a traceback."""
     try:
         cli()
-    except (SettingsError, ConfigurationError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
     except ExporterError as error:
         print(f"heartbeat-exporter: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except Exception:
+    except Exception as error:
+        if _is_wrong_input(error):
+            print(error, file=sys.stderr)
+            sys.exit(2)
         # Typer's own hook would print it as text, whatever the log looks like.
         logger.critical("ended by a defect", exc_info=True)
         sys.exit(1)
+
+
+def _is_wrong_input(error: Exception) -> bool:
+    from exporter.configuration.model import ConfigurationError
+    from worker_agent.environment import SettingsError
+
+    return isinstance(error, SettingsError | ConfigurationError)

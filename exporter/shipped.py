@@ -6,7 +6,11 @@ In a wheel it lies inside this package, in a checkout beside it.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from exporter.errors import ExporterError, UsageError
 
 _PACKAGE = Path(__file__).parent
 
@@ -17,19 +21,81 @@ def shipped(part: str) -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / part
 
 
+class Addresses(NamedTuple):
+    """Where the programs find each other, each as `host:port`."""
+
+    exporter: str
+    prometheus: str
+    alertmanager: str
+
+
+def receivers() -> Sequence[str]:
+    """The default receivers to choose from, by name."""
+    return sorted(path.stem for path in (shipped("alertmanager") / "receivers").glob("*.yml"))
+
+
+def export(
+    directory: Path, addresses: Addresses, *, receiver: str | None = None, force: bool = False
+) -> Sequence[str]:
+    """Write all of it below `directory`, which is made; returns what to tell the user, a line each.
+
+    Raises:
+        UsageError: there is no such receiver, or files are there already and `force` is not given.
+        ExporterError: it cannot be written there.
+    """
+    if receiver is not None and receiver not in receivers():
+        raise UsageError(f"--receiver={receiver}: must be one of {', '.join(receivers())}")
+    parts = ("prometheus", "alertmanager", "grafana")
+    present = [part for part in parts if (directory / part).exists()]
+    if present and not force:
+        raise UsageError(f"{directory} has {', '.join(present)} already; --force writes over it")
+    try:
+        _write(directory.resolve(), addresses, receiver)
+    except OSError as error:
+        raise ExporterError(f"cannot write to {directory}: {error.strerror}") from None
+    where = directory.resolve()
+    told = [
+        f"prometheus --config.file={where}/prometheus/prometheus.yml",
+        f"alertmanager --config.file={where}/alertmanager/alertmanager.yml",
+        f"grafana, with GF_PATHS_PROVISIONING={where}/grafana/provisioning",
+    ]
+    if receiver is None:
+        told.append(f"Notifications go nowhere yet; --receiver is one of {', '.join(receivers())}.")
+    return told
+
+
+def _write(directory: Path, addresses: Addresses, receiver: str | None) -> None:
+    write_prometheus(directory / "prometheus", **addresses._asdict())
+    text = "" if receiver is None else (shipped("alertmanager") / f"receivers/{receiver}.yml").read_text()
+    write_alertmanager(directory / "alertmanager", receiver=text)
+    write_grafana(directory / "grafana", addresses)
+
+
+def write_grafana(directory: Path, addresses: Addresses) -> None:
+    """Copy dashboards and provisioning, with the data sources where they are."""
+    for part in ("dashboards", "provisioning"):
+        _copy(shipped("grafana") / part, directory / part)
+    _replace(
+        directory / "provisioning/datasources/heartbeat.yaml",
+        ("//prometheus:9090", f"//{addresses.prometheus}"),
+        ("//alertmanager:9093", f"//{addresses.alertmanager}"),
+    )
+    _replace(
+        directory / "provisioning/dashboards/heartbeat.yaml",
+        ("/etc/grafana/dashboards", f"{directory}/dashboards"),
+    )
+
+
 def write_prometheus(directory: Path, *, exporter: str, prometheus: str, alertmanager: str) -> Path:
     """Copy Prometheus' configuration with these addresses (`host:port`); returns the main file."""
-    _copy_without_main(shipped("prometheus"), directory, "prometheus.yml")
-    text = (shipped("prometheus") / "prometheus.yml").read_text()
-    for placeholder, address in (
+    _copy(shipped("prometheus"), directory)
+    main = directory / "prometheus.yml"
+    _replace(
+        main,
         ("manager:8000", exporter),
         ("alertmanager:9093", alertmanager),
         ("localhost:9090", prometheus),
-    ):
-        assert placeholder in text, f"prometheus.yml names no {placeholder}"
-        text = text.replace(placeholder, address)
-    main = directory / "prometheus.yml"
-    main.write_text(text)
+    )
     return main
 
 
@@ -38,9 +104,9 @@ def write_alertmanager(directory: Path, *, receiver: str) -> Path:
 
     `receiver` continues the list entry `- name: default`, indented by four spaces.
     """
-    _copy_without_main(shipped("alertmanager"), directory, "alertmanager.yml")
+    _copy(shipped("alertmanager"), directory)
     main = directory / "alertmanager.yml"
-    main.write_text((shipped("alertmanager") / "alertmanager.yml").read_text() + receiver)
+    main.write_text(main.read_text() + receiver)
     return main
 
 
@@ -49,5 +115,19 @@ def webhook(url: str) -> str:
     return f"    webhook_configs:\n      - url: {url}\n        send_resolved: true\n"
 
 
-def _copy_without_main(source: Path, directory: Path, main: str) -> None:
-    shutil.copytree(source, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(main))
+def _copy(source: Path, directory: Path) -> None:
+    shutil.copytree(
+        source,
+        directory,
+        dirs_exist_ok=True,
+        # For Kubernetes, and for the linter of dashboards.
+        ignore=shutil.ignore_patterns("kustomization.yaml", ".lint"),
+    )
+
+
+def _replace(file: Path, *replacements: tuple[str, str]) -> None:
+    text = file.read_text()
+    for placeholder, value in replacements:
+        assert placeholder in text, f"{file.name} names no {placeholder}"
+        text = text.replace(placeholder, value)
+    file.write_text(text)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from exporter import __version__, cli, daemon, demo, notification, server
+from exporter import __version__, asking, cli, daemon, demo, notification, server
 from exporter.configuration.model import Configuration
 from exporter.core.model import Wall
 from exporter.core.probing import Failure, History, ProbeRow, Result
@@ -67,6 +68,11 @@ def test_help_names_the_commands(run: Run, capsys: pytest.CaptureFixture[str]) -
         "demo",
         "check-config",
         "test-notification",
+        "workers",
+        "forget",
+        "healthcheck",
+        "version",
+        "config",
     ]
     assert run() == 2
     assert text.splitlines()[1:] == "".join(capsys.readouterr()).splitlines()[1:]
@@ -449,4 +455,115 @@ def test_test_notification_without_alertmanager(
     assert capsys.readouterr() == (
         "",
         "heartbeat-exporter: no Alertmanager at http://localhost:9093: refused\n",
+    )
+
+
+def test_version_is_a_command_too(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """For those who expect one."""
+    assert run("version") == 0
+    assert capsys.readouterr().out == f"heartbeat-exporter {__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    """The script that a shell is given names the command."""
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    assert run("--show-completion", shell) == 0
+    assert "heartbeat-exporter" in capsys.readouterr().out
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What was asked of which exporter; it knows one worker and is ready."""
+    calls: list[tuple[object, ...]] = []
+
+    class Exporter(asking.AskedExporter):
+        def workers(self, filters: Mapping[str, str | list[str]]) -> asking.Workers:
+            calls.append((self.url, "workers", dict(filters)))
+            return asking.Workers([], 0.0)
+
+        def forget(self, worker_id: str) -> None:
+            calls.append((self.url, "forget", worker_id))
+            if worker_id == "x":
+                raise asking.Refused(404, "unknown worker: x")
+
+        def ready(self, timeout: float) -> None:
+            calls.append((self.url, "ready", timeout))
+
+    monkeypatch.setattr(asking, "AskedExporter", Exporter)
+    return calls
+
+
+def test_workers_are_those_that_are_asked_for(
+    run: Run, asked: list[tuple[object, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All filters of the API, several statuses among them; on port 8000 unless told otherwise."""
+    assert run("workers", "--json") == 0
+    assert capsys.readouterr().out == "[]\n"
+    options = ("--status=alive", "--status=connected", "--group=a", "--q=b")
+    assert run("workers", *options, "--exporter.url=http://exporter:1") == 0
+    assert asked == [
+        ("http://localhost:8000", "workers", {"status": [], "group": "", "q": ""}),
+        ("http://exporter:1", "workers", {"status": ["alive", "connected"], "group": "a", "q": "b"}),
+    ]
+
+
+def test_the_exporter_may_be_named_once_for_all(
+    run: Run, asked: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the environment; a flag wins."""
+    monkeypatch.setenv("EXPORTER_URL", "http://exporter:2")
+    assert run("healthcheck") == 0
+    assert run("healthcheck", "--timeout=0.5", "--exporter.url=http://exporter:3") == 0
+    assert asked == [("http://exporter:2", "ready", 3.0), ("http://exporter:3", "ready", 0.5)]
+
+
+def test_forgetting(run: Run, asked: list[tuple[object, ...]], capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what it did; of one that is not known it repeats what the exporter says, exit code 1."""
+    assert run("forget", "a") == 0
+    assert run("forget", "x") == 1
+    assert capsys.readouterr() == (
+        "forgotten: a\n",
+        "heartbeat-exporter: the exporter says: unknown worker: x\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("workers", "--watch", "--json"), "--json"),
+        (("workers", "--watch"), "only on a terminal"),
+        (("workers", "--status=asleep"), "asleep"),
+        (("healthcheck", "--timeout=0"), "--timeout"),
+        (("healthcheck", "--exporter.url=exporter:8000"), "must be http://host:port"),
+        (("forget",), "ID"),
+        (("config", "export"), "DIR"),
+    ],
+)
+def test_questions_that_make_no_sense(
+    run: Run, arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before anybody is asked; exit code 2."""
+    assert run(*arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_configuration_is_exported(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is to go, with the addresses and the receiver that were given."""
+    assert run("config", "export", str(tmp_path), "--exporter=e:1", "--receiver=slack") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert "e:1" in (tmp_path / "prometheus/prometheus.yml").read_text()
+    assert "slack_configs" in (tmp_path / "alertmanager/alertmanager.yml").read_text()
+    assert run("config", "export", str(tmp_path)) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def test_a_health_check_pays_for_no_server() -> None:
+    """What a container runs every few seconds imports neither the server nor the metrics."""
+    code = "import sys, exporter.cli, exporter.asking; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"fastapi", "uvicorn", "redis", "structlog", "aiohttp", "prometheus_client"}.isdisjoint(
+        loaded.stdout.split()
     )

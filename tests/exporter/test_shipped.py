@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 import yaml
 
 from exporter import shipped
+from exporter.errors import ExporterError, UsageError
 from exporter.shipped import webhook, write_alertmanager, write_prometheus
+from tests.support.processes import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +51,12 @@ def test_alertmanager_gets_a_receiver(tmp_path: Path) -> None:
 
 
 def _files(directory: Path) -> set[str]:
-    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    """Of a directory, but for those that are for other tools."""
+    return {
+        str(path.relative_to(directory))
+        for path in directory.rglob("*")
+        if path.is_file() and path.name not in ("kustomization.yaml", ".lint")
+    }
 
 
 def test_writing_twice_is_as_good_as_once(tmp_path: Path) -> None:
@@ -66,3 +74,78 @@ def test_what_was_installed_comes_first(part: str, tmp_path: Path, monkeypatch: 
     installed.mkdir(parents=True)
     monkeypatch.setattr(shipped, "_PACKAGE", tmp_path / "exporter")
     assert shipped.shipped(part) == installed
+
+
+ADDRESSES = shipped.Addresses("exporter.example:8001", "prometheus.example:9091", "alertmanager.example:9094")
+
+
+def test_everything_is_exported(tmp_path: Path) -> None:
+    """All files of the three programs but those for other tools, with the given addresses and no other."""
+    told = shipped.export(tmp_path / "made", ADDRESSES)
+    where = tmp_path / "made"
+    assert told == [
+        f"prometheus --config.file={where}/prometheus/prometheus.yml",
+        f"alertmanager --config.file={where}/alertmanager/alertmanager.yml",
+        f"grafana, with GF_PATHS_PROVISIONING={where}/grafana/provisioning",
+        "Notifications go nowhere yet; --receiver is one of email, mailpit, pagerduty, slack, webhook.",
+    ]
+    assert _files(where) == {
+        f"{part}/{file}"
+        for part in ("prometheus", "alertmanager", "grafana")
+        for file in _files(ROOT / part)
+        if not file.startswith("source/")
+    }
+    sources = yaml.safe_load((where / "grafana/provisioning/datasources/heartbeat.yaml").read_text())
+    assert [source["url"] for source in sources["datasources"]] == [
+        "http://prometheus.example:9091",
+        "http://alertmanager.example:9094",
+    ]
+    (provider,) = yaml.safe_load((where / "grafana/provisioning/dashboards/heartbeat.yaml").read_text())[
+        "providers"
+    ]
+    assert provider["options"]["path"] == f"{where}/grafana/dashboards"
+    assert "exporter.example:8001" in (where / "prometheus/prometheus.yml").read_text()
+
+
+@pytest.mark.servers("promtool", "amtool")
+@pytest.mark.parametrize("receiver", [None, *shipped.receivers()])
+def test_what_is_exported_is_valid(receiver: str | None, tmp_path: Path) -> None:
+    """Prometheus and Alertmanager take it, whichever receiver it has."""
+    shipped.export(tmp_path, ADDRESSES, receiver=receiver)
+    for command in (
+        [program("promtool"), "check", "config", tmp_path / "prometheus/prometheus.yml"],
+        [program("amtool"), "check-config", tmp_path / "alertmanager/alertmanager.yml"],
+    ):
+        checked = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_nothing_is_written_over_unasked(tmp_path: Path) -> None:
+    """Files that may have been edited stay, until somebody insists."""
+    shipped.export(tmp_path, ADDRESSES)
+    main = tmp_path / "prometheus/prometheus.yml"
+    main.write_text("edited")
+    with pytest.raises(UsageError) as refused:
+        shipped.export(tmp_path, ADDRESSES)
+    assert str(refused.value) == (
+        f"{tmp_path} has prometheus, alertmanager, grafana already; --force writes over it"
+    )
+    assert main.read_text() == "edited"
+    shipped.export(tmp_path, ADDRESSES, force=True)
+    assert "exporter.example:8001" in main.read_text()
+
+
+def test_a_receiver_that_there_is_not(tmp_path: Path) -> None:
+    """Those that there are are named, and nothing is written."""
+    with pytest.raises(
+        UsageError, match="--receiver=pigeon: must be one of email, mailpit, pagerduty, slack"
+    ):
+        shipped.export(tmp_path / "made", ADDRESSES, receiver="pigeon")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    """In a sentence, with the place."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExporterError, match=f"cannot write to {tmp_path}/file/made: Not a directory"):
+        shipped.export(tmp_path / "file/made", ADDRESSES)

@@ -65,7 +65,7 @@ LAYERS: dict[str, list[str]] = {
     "exporter.reload": [*SHELL, "exporter.configuration"],
     "exporter.app": PARTS,
     "exporter.daemon": [*PARTS, "exporter.app", "exporter.logs", "exporter.pidfile", "exporter.privileges"],
-    "exporter.shipped": [],
+    "exporter.shipped": ["exporter.errors"],
     "exporter.http": ["exporter.hang_up"],
     "exporter.websocket": ["exporter.direct", "worker_agent.protocol"],
     "exporter.server": [
@@ -76,11 +76,14 @@ LAYERS: dict[str, list[str]] = {
     ],
     "exporter.main": [*PARTS, "exporter.app", "exporter.logs"],
     "exporter.programs": ["exporter.errors"],
+    "exporter.asking": ["exporter", "exporter.errors"],
+    "exporter.worker_table": [*CORE, "exporter.asking", "exporter.web"],
     "exporter.notification": [*CORE, "exporter.clock", "exporter.errors"],
     "exporter.demo": ["exporter.programs", "exporter.shipped"],
     "exporter.cli": [
         *PARTS,
         "exporter.app",
+        "exporter.asking",
         "exporter.configuration",
         "exporter.daemon",
         "exporter.demo",
@@ -88,6 +91,7 @@ LAYERS: dict[str, list[str]] = {
         "exporter.notification",
         "exporter.server",
         "exporter.shipped",
+        "exporter.worker_table",
     ],
     "exporter.__main__": ["exporter.cli"],
     # The worker's side, likewise: what decides first, then what acts, then the app.
@@ -305,7 +309,9 @@ def test_the_worker_knows_no_exporter() -> None:
         for module in imports(name)
         if module.startswith("worker_agent")
     }
-    assert shared <= {f"worker_agent.{name}" for name in ("protocol", "environment", "logs", "signals", "systemd")}
+    assert shared <= {
+        f"worker_agent.{name}" for name in ("protocol", "environment", "logs", "signals", "systemd")
+    }
 
 
 def top(module: str) -> str:

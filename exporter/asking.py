@@ -1,0 +1,118 @@
+"""What another program asks of a running exporter, over HTTP: the commands at a terminal do."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from exporter import __version__
+from exporter.errors import ExporterError, UsageError
+
+TIMEOUT = 10.0
+"""Seconds for one answer. A fleet of 20,000 takes a second or two."""
+
+
+class NoAnswer(ExporterError):
+    """Nobody is there, or it is not an exporter; the text says which."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"no answer from {self.url}: {self.why} (--exporter.url names another exporter)"
+
+
+class Refused(ExporterError):
+    """The exporter answered, and would not. `status` is that of HTTP."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(status, why)
+        self.status = status
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the exporter says: {self.why}"
+
+
+class Workers(NamedTuple):
+    """`rows` as `GET /workers` has them, and `now` by the exporter's clock, in Unix seconds."""
+
+    rows: list[dict[str, Any]]
+    now: float
+
+
+class AskedExporter:
+    """`url` is where it is, a path prefix included.
+
+    Raises:
+        UsageError: that is no URL of HTTP.
+        NoAnswer, Refused: by every method.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
+            raise UsageError(f"--exporter.url={url}: must be http://host:port or https://host:port/path")
+        self.url = url.rstrip("/")
+        # A proxy of the environment is not for what is on this machine.
+        proxies = urllib.request.ProxyHandler({}) if _is_here(host) else urllib.request.ProxyHandler()
+        self._opener = urllib.request.build_opener(proxies)
+
+    def workers(self, filters: Mapping[str, str | list[str]]) -> Workers:
+        """Those that match `status`, `group` and `q`, in the exporter's order."""
+        asked = urlencode({name: value for name, value in filters.items() if value}, doseq=True)
+        body, date = self._ask("GET", f"/workers?{asked}")
+        try:
+            return Workers(json.loads(body), parsedate_to_datetime(date).timestamp())
+        except ValueError:
+            raise NoAnswer(self.url, "what answers there is no exporter") from None
+
+    def forget(self, worker_id: str) -> None:
+        self._ask("DELETE", f"/workers/{quote(worker_id, safe='')}")
+
+    def ready(self, timeout: float) -> None:
+        """Raises Refused while it loads its registry or ends."""
+        self._ask("GET", "/health/ready", timeout)
+
+    def _ask(self, method: str, path: str, timeout: float = TIMEOUT) -> tuple[bytes, str]:
+        """The body of the answer, and its date."""
+        request = urllib.request.Request(self.url + path, method=method)
+        request.add_header("User-Agent", f"heartbeat-exporter/{__version__}")
+        try:
+            with self._opener.open(request, timeout=timeout) as answer:
+                return answer.read(), answer.headers["Date"]
+        except urllib.error.HTTPError as refused:
+            with refused:
+                raise Refused(refused.code, _reason(refused)) from None
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            raise NoAnswer(self.url, str(getattr(reason, "strerror", None) or reason).lower()) from None
+
+
+def _reason(refused: urllib.error.HTTPError) -> str:
+    """In the exporter's words, if they are an exporter's."""
+    try:
+        body = json.loads(refused.read())
+        detail = body.get("detail") or body.get("error")
+        return detail if isinstance(detail, str) else f"{refused.code} {refused.reason}"
+    except (ValueError, AttributeError, OSError):
+        return f"{refused.code} {refused.reason}"
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
