@@ -314,6 +314,56 @@ def healthcheck(
 
 
 @cli.command()
+def loadtest(
+    exporter_url: ExporterUrl = "http://localhost:8000",
+    workers: Annotated[int, typer.Option("--workers", min=1, max=1_000_000, help="How many.")] = 100,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0.1, max=3600.0, help="Between heartbeats.")
+    ] = 5.0,
+    duration: Annotated[
+        float,
+        typer.Option("--duration", metavar="SECONDS", min=0.0, help="After all were started."),
+    ] = 60.0,
+    rate: Annotated[
+        float, typer.Option("--rate", metavar="PER_SECOND", min=0.1, help="New workers each second.")
+    ] = 200.0,
+    group: Annotated[str, typer.Option("--group", help="Which they are in.")] = "loadtest",
+    groups: Annotated[
+        int, typer.Option("--groups", min=1, max=1_000, help="Spread over so many, numbered.")
+    ] = 1,
+    connected: Annotated[
+        float,
+        typer.Option(
+            "--limit.connected", metavar="PERCENT", min=0.0, max=100.0, help="At least, at the end."
+        ),
+    ] = 100.0,
+    round_trip: Annotated[
+        float,
+        typer.Option("--limit.round-trip", metavar="SECONDS", min=0.0, help="For 99 of 100, at most."),
+    ] = 1.0,
+    errors: Annotated[int, typer.Option("--limit.errors", min=0, help="In all, at most.")] = 0,
+) -> None:
+    """Be many workers, and tell how an exporter bears it. Exit code 1 if it is beyond a limit.
+
+    The workers are real: they show up in metrics, and leave at the end. Ended by force they are lost, and
+    alerted on.
+    """
+    from exporter.asking import AskedExporter
+    from worker_agent.loadtest import command
+    from worker_agent.loadtest.crowd import Plan
+    from worker_agent.loadtest.report import Limits
+
+    exporter = AskedExporter(exporter_url)
+    exporter.ready(timeout=10.0)
+    plan = Plan(exporter.url, workers, interval, duration, rate, group, groups)
+    try:
+        kept = command.run(plan, Limits(connected / 100, round_trip, errors))
+    except command.TooManyFiles as error:
+        raise ExporterError(str(error)) from None
+    raise typer.Exit(not kept)
+
+
+@cli.command()
 def version() -> None:
     """Show the version, as --version does."""
     _print_version(True)

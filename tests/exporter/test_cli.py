@@ -71,6 +71,7 @@ def test_help_names_the_commands(run: Run, capsys: pytest.CaptureFixture[str]) -
         "workers",
         "forget",
         "healthcheck",
+        "loadtest",
         "version",
         "config",
     ]

@@ -1,0 +1,1 @@
+"""`heartbeat-exporter loadtest`: many workers in one process, against any exporter."""
