@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from tests.support.dockerfile import (
     port_moved,
     stages,
 )
+from tests.support.packages import in_wheel, shipped_files
 from tests.support.processes import eventually, free_port, http_get, running
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -109,15 +109,7 @@ class TestReplay:
     def test_wheel_holds_the_shipped_configuration(self, exporter_image: Replay) -> None:
         """Every file of Prometheus, Alertmanager and Grafana that people point servers at is installed."""
         (wheel,) = exporter_image.path("/dist").glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            inside = set(archive.namelist())
-        shipped = [
-            file.relative_to(ROOT)
-            for folder in ("prometheus", "alertmanager", "grafana/provisioning", "grafana/dashboards")
-            for file in copied(folder)
-        ]
-        assert len(shipped) > 5
-        assert [path for path in shipped if f"exporter/shipped/{path}" not in inside] == []
+        assert {f"exporter/shipped/{name}" for name in shipped_files()} <= in_wheel(wheel).keys()
 
     def test_images_serve_and_part_in_peace(self, exporter_image: Replay, tmp_path: Path) -> None:
         """Both entry points run, their health checks tell up from down, and SIGTERM ends in a goodbye.
