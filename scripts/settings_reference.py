@@ -29,15 +29,7 @@ Flags of `heartbeat-exporter serve` win over the environment: `--config.file`,
 `--web.enable-lifecycle`, `--log.level`, `--log.format`. Where it listens is a flag only:
 `--web.listen-address`, by default `:8000`.
 
-| exit code | of the exporter |
-|---|---|
-| 0 | it was asked to end |
-| 1 | something else that can be expected to go wrong; a check failed, with `probe --once` |
-| 2 | wrong settings or flags, or a wrong configuration file |
-| 4 | another exporter has the store |
-| 5 | it cannot listen on the address |
-| 6 | the store cannot be opened, and trying again would not help |
-| 7 | another process has the pidfile |
+Exit codes are in the [command line reference](cli.md#exit-codes).
 """
 
 
