@@ -12,7 +12,7 @@ PARALLEL := -n 4 --maxschedchunk 1
 # A virtual environment that was made half is none.
 .DELETE_ON_ERROR:
 
-.PHONY: help demo test unit bench lint format docs picture clean
+.PHONY: help demo test unit bench lint format docs site picture clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -44,6 +44,8 @@ format: $(VENV)/dev-installed ## Mend what can be mended by itself
 docs: $(VENV)/dev-installed ## Write again what is generated: references, dashboards, rules
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
 	$(BIN)/python scripts/settings_reference.py > docs/settings.md
+	$(BIN)/python scripts/cli_reference.py > docs/cli.md
+	$(BIN)/python scripts/life_of_a_worker.py
 	$(BIN)/python -m exporter.configuration.schema > docs/config.schema.json
 	$(BIN)/python -m grafana.source
 	$(BIN)/python scripts/operator_resources.py
@@ -51,8 +53,11 @@ docs: $(VENV)/dev-installed ## Write again what is generated: references, dashbo
 picture: $(VENV)/dev-installed ## Take the picture of the status page in README.md again
 	SCREENSHOTS=docs $(BIN)/python -m pytest tests/browser/test_pictures.py -k status_page
 
+site: $(VENV)/dev-installed ## Build the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean: ## Remove what was installed and what was left by tools
-	rm -rf $(VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist site
 
 # Debian's Python comes without the part that makes virtual environments.
 $(BIN)/python:
