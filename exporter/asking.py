@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -12,10 +14,18 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from exporter import __version__
+from exporter.core.model import Status
 from exporter.errors import ExporterError, UsageError
 
 TIMEOUT = 10.0
 """Seconds for one answer. A fleet of 20,000 takes a second or two."""
+
+
+_SAID = {"worker_id", "name", "group", "status", "reason", "since", "last_heartbeat_timestamp"}
+"""What every exporter says of a worker, and a table needs."""
+
+_STATUSES = tuple(status.value for status in Status)
+_NO_EXPORTER = "what answers there is no exporter"
 
 
 class NoAnswer(ExporterError):
@@ -58,13 +68,12 @@ class AskedExporter:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            host = None
-        if not host or parts.scheme not in ("http", "https"):
-            raise UsageError(f"--exporter.url={url}: must be http://host:port or https://host:port/path")
+        host = _host(url)
+        if host is None:
+            # Not with the URL: where there should be none, there may be a password in it.
+            raise UsageError(
+                "--exporter.url must be http://host:port or https://host:port/path, and nothing more"
+            )
         self.url = url.rstrip("/")
         # A proxy of the environment is not for what is on this machine.
         proxies = urllib.request.ProxyHandler({}) if _is_here(host) else urllib.request.ProxyHandler()
@@ -75,9 +84,13 @@ class AskedExporter:
         asked = urlencode({name: value for name, value in filters.items() if value}, doseq=True)
         body, date = self._ask("GET", f"/workers?{asked}")
         try:
-            return Workers(json.loads(body), parsedate_to_datetime(date).timestamp())
-        except ValueError:
-            raise NoAnswer(self.url, "what answers there is no exporter") from None
+            rows = json.loads(body)
+            now = parsedate_to_datetime(date).timestamp()
+        except (ValueError, TypeError, RecursionError):  # TypeError: without a date
+            raise NoAnswer(self.url, _NO_EXPORTER) from None
+        if not isinstance(rows, list) or not all(map(_is_worker, rows)):
+            raise NoAnswer(self.url, _NO_EXPORTER)
+        return Workers(rows, now)
 
     def forget(self, worker_id: str) -> None:
         self._ask("DELETE", f"/workers/{quote(worker_id, safe='')}")
@@ -99,6 +112,28 @@ class AskedExporter:
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise NoAnswer(self.url, str(getattr(reason, "strerror", None) or reason).lower()) from None
+        except http.client.IncompleteRead:
+            raise NoAnswer(self.url, "the answer broke off") from None
+        except (http.client.HTTPException, UnicodeError):  # UnicodeError: a redirection to no host
+            raise NoAnswer(self.url, _NO_EXPORTER) from None
+
+
+def _is_worker(row: object) -> bool:
+    return isinstance(row, dict) and row.keys() >= _SAID and row["status"] in _STATUSES
+
+
+def _host(url: str) -> str | None:
+    """None if it is not the base URL of an exporter."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")  # the first thing that a look-up would do
+        valid = parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        return None
+    extra = parts.query or parts.fragment or parts.username is not None
+    valid = valid and not extra and re.fullmatch("[!-~]*", parts.path) is not None
+    return host if valid and host else None
 
 
 def _reason(refused: urllib.error.HTTPError) -> str:
@@ -107,7 +142,7 @@ def _reason(refused: urllib.error.HTTPError) -> str:
         body = json.loads(refused.read())
         detail = body.get("detail") or body.get("error")
         return detail if isinstance(detail, str) else f"{refused.code} {refused.reason}"
-    except (ValueError, AttributeError, OSError):
+    except (ValueError, AttributeError, OSError, RecursionError, http.client.HTTPException):
         return f"{refused.code} {refused.reason}"
 
 

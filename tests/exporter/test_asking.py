@@ -15,6 +15,16 @@ from exporter.asking import AskedExporter, NoAnswer, Refused
 from exporter.errors import UsageError
 
 NOW = 1_700_000_000
+ROW = {
+    "worker_id": "a",
+    "name": "A",
+    "group": "shop",
+    "status": "registered",
+    "reason": "registered",
+    "since": "2023-11-14T22:13:10.000Z",
+    "last_heartbeat_timestamp": None,
+    "more": 1,
+}
 
 
 class Answers:
@@ -60,9 +70,9 @@ def answers() -> Iterator[Answers]:
 
 def test_workers_come_with_the_exporters_time(answers: Answers) -> None:
     """By its own clock it is told how long ago something was; filters that are empty are left out."""
-    answers.body = json.dumps([{"worker_id": "a"}]).encode()
+    answers.body = json.dumps([ROW]).encode()
     found = AskedExporter(answers.url).workers({"status": ["alive", "connected"], "group": "", "q": "a b"})
-    assert found == ([{"worker_id": "a"}], NOW)
+    assert found == ([ROW], NOW)
     assert answers.asked == ["GET /workers?status=alive&status=connected&q=a+b"]
 
 
@@ -123,20 +133,58 @@ def test_silence_is_said_too() -> None:
             AskedExporter(url).ready(0.1)
 
 
-def test_what_is_no_exporter_is_said(answers: Answers) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>hello</html>",
+        b"\xff",
+        b'{"workers": []}',
+        b'[{"worker_id": "a"}]',
+        json.dumps([ROW | {"status": "asleep"}]).encode(),
+        b"[" * 200_000,
+    ],
+    ids=["page", "binary", "object", "part of a row", "status", "depth"],
+)
+def test_what_is_no_exporter_is_said(answers: Answers, body: bytes) -> None:
     """A server of something else answers with something else."""
-    answers.body = b"<html>hello</html>"
+    answers.body = body
     with pytest.raises(NoAnswer, match="what answers there is no exporter"):
         AskedExporter(answers.url).workers({})
 
 
-@pytest.mark.parametrize(
-    "url", ["localhost:8000", "ftp://localhost", "http://", "http://host:port", "", "http://[::1"]
-)
+@pytest.mark.parametrize(("said", "text"), [
+    (b"SSH-2.0-OpenSSH_9\r\n", "what answers there is no exporter"),
+    (b"HTTP/1.1 200 OK\r\n\r\n[]", "what answers there is no exporter"),  # without a date
+    (b"HTTP/1.1 302 Found\r\nLocation: http://a..b/\r\n\r\n", "what answers there is no exporter"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n[", "the answer broke off"),
+    (b"", "remote end closed connection"),
+], ids=["other protocol", "no date", "redirection", "part", "nothing"])  # fmt: skip
+def test_rubbish_is_said(said: bytes, text: str) -> None:
+    """What does not even speak HTTP properly ends in a sentence, too."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(NoAnswer, match=text):
+            AskedExporter(f"http://127.0.0.1:{server.getsockname()[1]}").workers({})
+        thread.join()
+
+
+@pytest.mark.parametrize("url", [
+    "localhost:8000", "ftp://localhost", "http://", "http://host:port", "", "http://[::1", "http://a..b",
+    "http://localhost:0", "http://localhost/a b", "http://localhost/?a=b", "http://user:secret@localhost",
+])  # fmt: skip
 def test_only_urls_are_taken(url: str) -> None:
-    """What is expected is said."""
-    with pytest.raises(UsageError, match="must be http://host:port or https://host:port/path"):
+    """What is expected is said, and no password is repeated."""
+    with pytest.raises(UsageError, match="must be http://host:port or https://host:port/path") as wrong:
         AskedExporter(url)
+    assert "secret" not in str(wrong.value)
 
 
 def test_no_proxy_is_asked_for_what_is_here(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "exporter.main": [*PARTS, "exporter.app", "exporter.logs"],
     "exporter.programs": ["exporter.errors"],
-    "exporter.asking": ["exporter", "exporter.errors"],
+    "exporter.asking": ["exporter", "exporter.core", "exporter.errors"],
     "exporter.worker_table": [*CORE, "exporter.asking", "exporter.web"],
     "exporter.notification": [*CORE, "exporter.clock", "exporter.errors"],
     "exporter.demo": ["exporter.programs", "exporter.shipped"],
