@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -96,6 +97,43 @@ def test_a_long_name_is_not_cut_off_in_a_pipe(capsys: pytest.CaptureFixture[str]
     """What another program reads is whole."""
     worker_table.show(Fleet([row("x" * 500, "alive", "heartbeat")]), {})
     assert "x" * 500 in capsys.readouterr().out
+
+
+def test_columns_are_as_wide_as_their_widest_text() -> None:
+    """In cells of the terminal, of which some characters take two."""
+    wide = Workers([row("東京京", "alive", ""), row("Beta", "alive", "")], NOW)
+    drawn = worker_table.table(wide).plain.splitlines()
+    assert [line.partition("shop")[0] for line in drawn[1:]] == ["Beta    ", "東京京  "]
+    assert drawn[0].startswith("NAME    GROUP")
+
+
+def test_on_a_terminal_the_widest_columns_give_way() -> None:
+    """So that each line is one, and the id, which `forget` wants, stays in sight."""
+    fleet = Workers([row("x" * 90, "not_responding", "timeout", worker_id="a-1")], NOW)
+    (_, line) = worker_table.table(fleet, width=80).plain.splitlines()
+    assert len(line) == 80
+    assert re.fullmatch(r"x+…  shop +not_responding  timeout  10 s ago  3 s ago    a-1", line)
+
+
+def test_a_large_fleet_is_drawn_quickly() -> None:
+    """On the screen only what fits, with how many more there are; else all of it, in a second or two."""
+    fleet = [row(f"W{number}", "alive", "") for number in range(20_000)]
+    fleet.append(row("Last", "not_responding", "timeout"))
+    began = time.process_time()
+    assert len(worker_table.table(Workers(fleet, NOW)).plain.splitlines()) == 20_002
+    assert time.process_time() - began < 10.0
+
+    def sleep(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, height=12)
+    with pytest.raises(KeyboardInterrupt):
+        worker_table.watch(Fleet(fleet), {}, sleep=sleep, console=console)
+    shown = [line.rstrip() for line in _plain(screen.getvalue()).splitlines()]
+    assert shown[0] == "20,001 workers: 20,000 alive, 1 not_responding"
+    assert shown[2].startswith("Last ")
+    assert shown[11] == "and 19,992 more"
 
 
 def test_watching_outlasts_an_exporter_that_is_away() -> None:
