@@ -24,8 +24,7 @@ _AROUND = 3
 """Lines of the screen that show no worker: the counts, the names of the columns, how many more there are."""
 
 _GAP = 2
-_NARROWEST = 4
-"""Columns of the terminal: between two of the table, and what one of the table keeps at least."""
+"""Cells between two columns."""
 
 _WORST_FIRST = (
     Status.NOT_RESPONDING,
@@ -42,6 +41,7 @@ _STYLES = {
     Status.ALIVE: "green",
 }
 _COLUMNS = ("NAME", "GROUP", "STATUS", "REASON", "SINCE", "HEARTBEAT", "ID")
+_GIVE_WAY = tuple(map(_COLUMNS.index, ("NAME", "GROUP", "REASON")))
 
 Filters = Mapping[str, str | list[str]]
 
@@ -116,9 +116,14 @@ def _cells(row: Mapping[str, Any], now: float) -> Sequence[str]:
 
 
 def _narrow(widths: list[int], width: int) -> None:
-    """Take from the widest columns until all fit, or nothing is left to be taken."""
-    while sum(widths) + _GAP * (len(widths) - 1) > width and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    """Take from the widest column until all fit: names first, as the id, which `forget` wants, says more."""
+    spare = width - _GAP * (len(widths) - 1)
+    for columns, least in ((_GIVE_WAY, 6), (range(len(widths)), 4)):
+        while sum(widths) > spare:
+            widest = max(columns, key=widths.__getitem__)
+            if widths[widest] <= least:
+                break
+            widths[widest] -= 1
 
 
 def _line(texts: Sequence[str], styles: Sequence[str], widths: Sequence[int]) -> Text:

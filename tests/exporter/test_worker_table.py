@@ -107,12 +107,15 @@ def test_columns_are_as_wide_as_their_widest_text() -> None:
     assert drawn[0].startswith("NAME    GROUP")
 
 
-def test_on_a_terminal_the_widest_columns_give_way() -> None:
-    """So that each line is one, and the id, which `forget` wants, stays in sight."""
-    fleet = Workers([row("x" * 90, "not_responding", "timeout", worker_id="a-1")], NOW)
-    (_, line) = worker_table.table(fleet, width=80).plain.splitlines()
-    assert len(line) == 80
-    assert re.fullmatch(r"x+…  shop +not_responding  timeout  10 s ago  3 s ago    a-1", line)
+def test_on_a_terminal_names_give_way() -> None:
+    """So that each line is one, and the id, which `forget` wants, is whole as long as it can be."""
+    fleet = Workers([row("x" * 90, "not_responding", "timeout", worker_id="y" * 20)], NOW)
+    (_, line) = worker_table.table(fleet, width=90).plain.splitlines()
+    assert re.fullmatch(r"x+…  shop +not_responding  timeout  10 s ago  3 s ago    y{20}", line)
+    assert len(line) == 90
+    (_, line) = worker_table.table(fleet, width=70).plain.splitlines()
+    assert re.fullmatch(r"xxxxx…  shop +not_resp\w+…  time\S+ +10 s ago  3 s ago +y+…", line)
+    assert len(line) == 70
 
 
 def test_a_large_fleet_is_drawn_quickly() -> None:
