@@ -64,7 +64,7 @@ class AskedExporter:
 
     Raises:
         UsageError: that is no URL of HTTP.
-        NoAnswer, Refused: by every method.
+        NoAnswer, Refused: by every method that does not say otherwise.
     """
 
     def __init__(self, url: str) -> None:
@@ -94,6 +94,16 @@ class AskedExporter:
 
     def forget(self, worker_id: str) -> None:
         self._ask("DELETE", f"/workers/{quote(worker_id, safe='')}")
+
+    def forgets(self, worker_id: str) -> bool:
+        """Whether it does not know that worker any more. Raises nothing."""
+        try:
+            self.forget(worker_id)
+        except Refused as refused:
+            return refused.status == 404
+        except NoAnswer:
+            return False
+        return True
 
     def ready(self, timeout: float) -> None:
         """Raises Refused while it loads its registry or ends."""

@@ -345,8 +345,8 @@ def loadtest(
 ) -> None:
     """Be many workers, and tell how an exporter bears it. Exit code 1 if it is beyond a limit.
 
-    The workers are real: they show up in metrics, and leave at the end. Ended by force they are lost, and
-    alerted on.
+    The workers are real: they show up in metrics, and leave at the end, also after Ctrl-C. Killed they are
+    lost, and alerted on.
     """
     from exporter.asking import AskedExporter
     from worker_agent.loadtest import command
@@ -357,7 +357,7 @@ def loadtest(
     exporter.ready(timeout=10.0)
     plan = Plan(exporter.url, workers, interval, duration, rate, group, groups)
     try:
-        kept = command.run(plan, Limits(connected / 100, round_trip, errors))
+        kept = command.run(plan, Limits(connected / 100, round_trip, errors), exporter.forgets)
     except command.TooManyFiles as error:
         raise ExporterError(str(error)) from None
     raise typer.Exit(not kept)

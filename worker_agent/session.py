@@ -64,13 +64,19 @@ class Session:
     """One worker's side of the conversation, over as many connections as it takes.
 
     Begins by waiting for a moment that has come: the first `tick` registers.
+
+    Args:
+        ack_every: of so many heartbeats one asks for an answer.
     """
 
-    def __init__(self, statistics: Statistics, uniform: Uniform = random_uniform) -> None:
+    def __init__(
+        self, statistics: Statistics, uniform: Uniform = random_uniform, *, ack_every: int = ACK_EVERY
+    ) -> None:
         self.phase = Phase.WAITING
         self.registration: Registration | None = None
         self.statistics = statistics
         self._uniform = uniform
+        self._ack_every = ack_every
         self._delays: Iterator[float] = delays(uniform)
         self._actions: list[Action] = []
         self._failed_dials = 0
@@ -86,6 +92,11 @@ class Session:
         self._rtt: float | None = None
         self._told: Checks | None = None
         self._round_trips = RoundTrips()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the connection is open and no answer on it is overdue."""
+        return self.phase is Phase.OPEN and self._unanswered == 0
 
     def actions(self) -> list[Action]:
         """What is to be done now, in this order. Each is returned once."""
@@ -244,7 +255,7 @@ class Session:
         assert self.registration is not None, "nothing is dialled before it is registered"
         self._seq += 1
         ask = self._answer_due is None and (
-            self._last_ask == 0 or self._unanswered > 0 or self._seq - self._last_ask >= ACK_EVERY
+            self._last_ask == 0 or self._unanswered > 0 or self._seq - self._last_ask >= self._ack_every
         )
         if ask:
             self._last_ask = self._seq

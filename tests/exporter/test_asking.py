@@ -105,6 +105,16 @@ def test_a_refusal_is_in_the_exporters_words(answers: Answers, status: int, body
     assert refused.value.status == status
 
 
+@pytest.mark.parametrize(("status", "gone"), [(204, True), (404, True), (503, False)])
+def test_who_is_not_known_is_forgotten(answers: Answers, status: int, gone: bool) -> None:
+    """Raises nothing, for those who have thousands to forget."""
+    answers.status, answers.body = status, b""
+    exporter = AskedExporter(answers.url)
+    assert exporter.forgets("a") is gone
+    answers.close()
+    assert exporter.forgets("a") is False
+
+
 ASK: dict[str, Callable[[AskedExporter], object]] = {
     "workers": lambda exporter: exporter.workers({}),
     "forget": lambda exporter: exporter.forget("a"),

@@ -70,6 +70,35 @@ def test_ctrl_c_ends_it_early_with_a_table(tmp_path: Path) -> None:
         assert serving.get("/workers") == []
 
 
+def test_ctrl_c_while_they_register_leaves_nobody_behind(tmp_path: Path) -> None:
+    """Some have registered and not yet connected then: they would soon be alerted of."""
+    with exporter(tmp_path) as serving:
+        load = loadtest(serving.url, "--workers=5000", "--rate=300", "--duration=600")
+        eventually(lambda: len(serving.get("/workers")) >= 50, within=20.0)
+        load.send_signal(signal.SIGINT)
+        out, err = load.communicate(timeout=40.0)
+        assert load.returncode == 1, out + err
+        assert "left behind" not in out
+        assert serving.get("/workers") == []
+
+
+def test_an_exporter_that_stands_still_is_a_failure(tmp_path: Path) -> None:
+    """An open connection on which no answer comes counts for nothing, even if it was answered once."""
+    with exporter(tmp_path) as serving:
+        load = loadtest(serving.url, "--workers=20", "--interval=1.5", "--duration=7")
+        eventually(
+            lambda: sum(worker["status"] == "alive" for worker in serving.get("/workers")) == 20, within=20.0
+        )
+        serving.process.send_signal(signal.SIGSTOP)
+        try:
+            out, err = load.communicate(timeout=60.0)
+        finally:
+            serving.process.send_signal(signal.SIGCONT)
+    assert load.returncode == 1, out + err
+    assert "FAIL: 0 of 20 workers connected, expected 100%" in out
+    assert re.search(r"^left behind +20, which could not take leave *$", out, re.MULTILINE)
+
+
 def test_nobody_there() -> None:
     """Said at once, before thousands find it out one by one."""
     load = loadtest(f"http://127.0.0.1:{free_port()}")

@@ -132,6 +132,22 @@ def test_rhythm_and_asking() -> None:
     ]
 
 
+def test_each_may_ask() -> None:
+    """Whoever measures wants every answer, and to know whether one is overdue."""
+    driver = Driver()
+    driver.session = Session(driver.session.statistics, ack_every=1)
+    assert not driver.session.answered
+    driver.open()
+    assert driver.session.answered
+    driver.answer_beat(1)
+    assert [beat(action)["ack"] for _, action in driver.go(105.0)] == [True]
+    assert driver.session.answered
+    assert driver.go(107.5) == []
+    assert not driver.session.answered
+    driver.answer_beat(2)
+    assert driver.session.answered
+
+
 def test_late_timer_keeps_the_rhythm() -> None:
     """A timer a little late does not shift the heartbeats after it."""
     driver = Driver()

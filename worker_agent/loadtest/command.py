@@ -31,8 +31,10 @@ class TooManyFiles(Exception):
     """This process may not open a socket for each worker; the text says what would be needed."""
 
 
-def run(plan: Plan, limits: Limits) -> bool:
+def run(plan: Plan, limits: Limits, forget: Callable[[str], bool]) -> bool:
     """Returns whether all limits were kept. Ctrl-C ends it early, with a table of what there is.
+
+    `forget` is that of `Crowd`.
 
     Raises TooManyFiles.
     """
@@ -42,8 +44,8 @@ def run(plan: Plan, limits: Limits) -> bool:
     width = None if sys.stdout.isatty() else PIPE
     console = Console(highlight=False, markup=False, emoji=False, width=width)
     with _progress(plan) as watch:
-        crowd, standing = uvloop.run(_measure(plan, watch))
-    result = Result(plan, standing, sorted(crowd.round_trips), crowd.connected_within)
+        crowd, standing = uvloop.run(_measure(Crowd(plan, forget), watch))
+    result = Result(plan, standing, sorted(crowd.round_trips), crowd.connected_within, crowd.left_behind)
     console.print(report.table(result))
     found = report.failures(result, limits)
     for failure in found:
@@ -53,11 +55,12 @@ def run(plan: Plan, limits: Limits) -> bool:
     return not found
 
 
-async def _measure(plan: Plan, watch: Callable[[Standing], None]) -> tuple[Crowd, Standing]:
-    crowd = Crowd(plan)
+async def _measure(crowd: Crowd, watch: Callable[[Standing], None]) -> tuple[Crowd, Standing]:
     running = asyncio.create_task(crowd.run(watch))
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:  # as nohup has it
+            continue
         loop.add_signal_handler(number, crowd.end_early)
     return crowd, await running
 

@@ -1,7 +1,8 @@
 """Many workers at once: each registers, connects and beats with the agent's own client.
 
-The load is open: a heartbeat is sent when it is due, whatever became of the one before. A worker counts as
-connected when a heartbeat was acknowledged on the connection that it has now, and not before.
+The load is open: as long as a worker has a connection it sends each heartbeat when it is due, whatever became
+of the one before. Each asks for an answer. A worker counts as connected when one was answered on the
+connection that it has now, and no answer is overdue.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import socket
 import uuid
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -22,14 +23,20 @@ from worker_agent.registration import register
 from worker_agent.session import Session
 from worker_agent.statistics import Statistics
 
-REGISTERING_AT_ONCE = 64
-"""Registrations under way. They block a thread each, and wait for the network most of the time."""
+REGISTERING_AT_ONCE = 1024
+"""Registrations under way, so many that a slow exporter delays no other's. They block a thread each, and wait
+for the network most of the time."""
+
+FORGETTING_AT_ONCE = 32
+
+YIELD_EVERY = 64
+"""Workers that are started in a row by a start that is late."""
 
 PULSE = 0.05
 """Seconds between two looks at the time: what they are late by, heartbeats are too."""
 
 END_WITHIN = 10.0
-"""Seconds for all goodbyes."""
+"""Seconds for all goodbyes, for registrations under way, and for forgetting: for each of the three."""
 
 
 class Plan(NamedTuple):
@@ -86,11 +93,17 @@ class WorkerStatistics(Statistics):
 
 
 class Crowd:
-    """All workers of a plan. Run it once."""
+    """All workers of a plan. Run it once.
+
+    Args:
+        forget: has the exporter forget the worker with this id; whether it did. Blocks, and raises nothing.
+        register: as `worker_agent.registration` has it.
+    """
 
     def __init__(
         self,
         plan: Plan,
+        forget: Callable[[str], bool],
         register: Callable[[str, dict[str, object]], Registration | Refusal] = register,
     ) -> None:
         self.plan = plan
@@ -98,11 +111,18 @@ class Crowd:
         """In seconds, in the order of the answers."""
         self.connected_within: float | None = None
         """Seconds until each had been acknowledged once; None until then."""
+        self.left_behind = 0
+        """Who could not take leave: the exporter will call them lost."""
         self._register = register
+        self._forget = forget
         self._run = uuid.uuid4().hex[:16]
         self._statistics: list[WorkerStatistics] = []
+        self._sessions: list[Session] = []
         self._clients: list[Client] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._registering = ThreadPoolExecutor(REGISTERING_AT_ONCE, "registering")
+        self._known: dict[int, str] = {}
+        """The ids of those that have registered."""
+        self._running: list[asyncio.Task[None]] = []
         self._began = 0.0
         self._late = 0.0
         self._answered_once = 0
@@ -117,7 +137,7 @@ class Crowd:
         Returns how things stood before the goodbyes. `end_early` ends it.
         """
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(REGISTERING_AT_ONCE, "registration"))
+        loop.set_default_executor(self._registering)
         self._began = loop.time()
         beside = [
             asyncio.create_task(self._watch(watch, every)),
@@ -148,7 +168,10 @@ class Crowd:
                 self.connected_within = asyncio.get_running_loop().time() - self._began
 
     def standing(self) -> Standing:
-        connected = sum(statistics.acknowledged for statistics in self._statistics)
+        connected = sum(
+            statistics.acknowledged and session.answered
+            for statistics, session in zip(self._statistics, self._sessions, strict=True)
+        )
         elapsed = asyncio.get_running_loop().time() - self._began
         errors: Counter[str] = Counter()
         for statistics in self._statistics:
@@ -171,22 +194,30 @@ class Crowd:
         for number in range(self.plan.workers):
             due = self._began + number / self.plan.rate
             pause = due - asyncio.get_running_loop().time()
-            if pause > 0 or number % REGISTERING_AT_ONCE == 0:
+            if pause > 0 or number % YIELD_EVERY == 0:
                 await asyncio.sleep(max(0.0, pause))
             self._add(number)
         await asyncio.sleep(self.plan.duration)
 
     def _add(self, number: int) -> None:
         statistics = WorkerStatistics(self)
-        post = partial(self._register, self.plan.url, facts(self.plan, number, self._run))
-        client = Client(Session(statistics), post)
-        task = asyncio.create_task(client.run())
+        session = Session(statistics, ack_every=1)
+        client = Client(session, partial(self._post, number))
         self._statistics.append(statistics)
+        self._sessions.append(session)
         self._clients.append(client)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.append(asyncio.create_task(client.run()))
+
+    def _post(self, number: int) -> Registration | Refusal:
+        """In a thread."""
+        answer = self._register(self.plan.url, facts(self.plan, number, self._run))
+        if isinstance(answer, Registration):
+            self._known[number] = answer.worker_id
+        return answer
 
     async def _say_goodbye(self) -> None:
+        """For ever. Who has nobody to say it to is forgotten instead, also who is registering right now."""
+        unheard = {number for number, session in enumerate(self._sessions) if not session.answered}
         for client in self._clients:
             client.stop(leave=True)
         if self._running:
@@ -194,6 +225,29 @@ class Crowd:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+            unheard |= {number for number, task in enumerate(self._running) if task in late}
+        await self._registrations_ended()
+        await self._forget_all([self._known[number] for number in sorted(unheard & self._known.keys())])
+
+    async def _registrations_ended(self) -> None:
+        """Those that nobody waits for any more succeed nevertheless."""
+        loop = asyncio.get_running_loop()
+        waiting = ThreadPoolExecutor(1)
+        ended = loop.run_in_executor(waiting, partial(self._registering.shutdown, cancel_futures=True))
+        await asyncio.wait({ended}, timeout=END_WITHIN)
+        waiting.shutdown(wait=False)
+
+    async def _forget_all(self, worker_ids: Sequence[str]) -> None:
+        if not worker_ids:
+            return
+        loop = asyncio.get_running_loop()
+        executor = ThreadPoolExecutor(FORGETTING_AT_ONCE, "forgetting")
+        forgetting = [loop.run_in_executor(executor, self._forget, worker_id) for worker_id in worker_ids]
+        done, late = await asyncio.wait(forgetting, timeout=END_WITHIN)
+        for one in late:
+            one.cancel()
+        self.left_behind = len(worker_ids) - sum(one.result() for one in done)
+        executor.shutdown(wait=False)
 
     async def _watch(self, watch: Callable[[Standing], None], every: float) -> None:
         while True:

@@ -24,12 +24,14 @@ class Limits(NamedTuple):
 
 
 class Result(NamedTuple):
-    """`round_trips` in seconds, sorted; `connected_within` is None if not all ever were."""
+    """`round_trips` in seconds, sorted; `connected_within` is None if not all ever were; `left_behind` is how
+    many the exporter will call lost."""
 
     plan: Plan
     standing: Standing
     round_trips: Sequence[float]
     connected_within: float | None
+    left_behind: int
 
     def round_trip(self, quantile: float) -> float | None:
         """The smallest that so many are at most; None without any."""
@@ -65,10 +67,15 @@ def table(result: Result) -> Table:
         ("workers", f"{plan.workers:,}, a heartbeat each {plan.interval:g} s"),
         ("connected", f"{standing.connected:,}{_rate(result)}"),
         ("heartbeats sent", f"{standing.sent:,} in {standing.elapsed:.0f} s"),
-        ("acknowledged", f"{standing.acknowledged:,}; every third is to be, and the first"),
+        ("acknowledged", f"{standing.acknowledged:,}"),
         ("round trip", _round_trips(result)),
         ("errors", _listed(standing.errors) or "none"),
         *((("not connected", _listed(standing.problems)),) if standing.problems else ()),
+        *(
+            (("left behind", f"{result.left_behind:,}, which could not take leave"),)
+            if result.left_behind
+            else ()
+        ),
         ("late by at most", f"{said(standing.late)}{_own_fault(standing)}"),
     ):
         made.add_row(name, Text(text))
