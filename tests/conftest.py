@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.dependencies import PostgresServer, RabbitServer, RedisServer
-from tests.support.processes import PACKAGES, find_program, redis_server
+from tests.support.processes import OTHERWISE, PACKAGES, find_program, redis_server
 
 REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
 NOT_INSTALLED = "not installed:"
@@ -61,9 +61,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if missing:
         terminalreporter.section("tests left out for want of a server")
         for package, count in sorted(missing.items()):
-            terminalreporter.line(
-                f"{count} tests need {package}: apt-get install --no-install-recommends {package}"
-            )
+            how = OTHERWISE.get(package, f"apt-get install --no-install-recommends {package}")
+            terminalreporter.line(f"{count} tests need {package}: {how}")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +32,9 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "promtool": ("promtool",),
     "alertmanager": ("prometheus-alertmanager", "alertmanager"),
     "amtool": ("amtool",),
+    "nginx": ("nginx", "/usr/sbin/nginx"),
+    # A package for Python brings it, beside the interpreter.
+    "websocat": ("websocat", f"{Path(sys.executable).parent}/websocat"),
 }
 PACKAGES: Mapping[str, str] = {
     "blackbox_exporter": "prometheus-blackbox-exporter",
@@ -45,7 +49,13 @@ PACKAGES: Mapping[str, str] = {
     "promtool": "prometheus",
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
+    "nginx": "nginx-light",
+    "websocat": "websocat",
 }
+OTHERWISE: Mapping[str, str] = {
+    "websocat": "cargo install websocat",
+}
+"""How to install what is no package of Debian."""
 
 
 def find_program(name: str) -> str | None:
