@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SERVERS := redis-server prometheus prometheus-alertmanager postgresql rabbitmq-server openssl chromium systemd
+SERVERS := redis-server nginx-light prometheus prometheus-alertmanager postgresql rabbitmq-server openssl chromium systemd
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 # More processes than cores: the longest tests wait for real time to pass. One test at a time, so that
 # no process is left with several of those at the end.
