@@ -191,6 +191,7 @@ class TestConnections:
         for budget in of_kind(overlay, "PodDisruptionBudget").values():
             assert len(list(selected(overlay, budget["spec"]["selector"]["matchLabels"]))) == 1
             assert budget["spec"]["maxUnavailable"] == 1, "a node must be drainable"
+            assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "also of what is broken"
 
     @pytest.mark.parametrize(("client", "server"), [
         ("manager", "redis"), ("worker", "manager"), ("worker", "redis"), ("prometheus", "manager"),
@@ -306,15 +307,23 @@ class TestOperator:
         assert written == {name: (OVERLAYS / "operator" / name).read_text("utf-8") for name in written}
 
     def test_no_rule_differs(self) -> None:
-        """Each PrometheusRule is one file of prometheus/rules, and none is left out."""
+        """Each PrometheusRule is one file of prometheus/rules, and none is left out.
+
+        Groups are evaluated as often as elsewhere, whatever the operator's Prometheus does by default.
+        """
+        configuration = yaml.safe_load((ROOT / "prometheus/prometheus.yml").read_text("utf-8"))
+        interval = configuration["global"]["evaluation_interval"]
         rules = {
             name.removeprefix("heartbeat-"): resource["spec"]
             for name, resource in of_kind("operator", "PrometheusRule").items()
         }
-        assert rules == {
+        shipped = {
             path.stem: yaml.safe_load(path.read_text("utf-8"))
             for path in (ROOT / "prometheus/rules").glob("*.yml")
         }
+        for file in shipped.values():
+            file["groups"] = [{"interval": interval, **group} for group in file["groups"]]
+        assert rules == shipped
 
     @pytest.mark.servers("kubectl", "promtool")
     def test_its_rules_are_rules(self, tmp_path: Path) -> None:
