@@ -144,6 +144,17 @@ class TestPods:
         assert worker["WORKER_HEALTH_PORT"] == str(health["health"])
         assert worker["WORKER_PORT"] == str(health["http"])
 
+    def test_have_the_time_to_start(self) -> None:
+        """Whatever has work to do before it answers is not restarted meanwhile."""
+        for name in ("manager", "worker", "prometheus", "grafana"):
+            probe = container(workloads("complete")[name])["startupProbe"]
+            assert probe["periodSeconds"] * probe["failureThreshold"] >= 60, name
+
+    def test_of_an_application_may_write_temporary_files(self) -> None:
+        """As its image is read-only: the agent needs it where several processes share a port."""
+        mounts = container(workloads("complete")["worker"])["volumeMounts"]
+        assert [mount["mountPath"] for mount in mounts] == ["/tmp"]
+
     def test_have_the_time_to_end(self) -> None:
         """A worker drains, then has 10 s for requests; all of it before it would be killed."""
         worker = workloads("complete")["worker"]
