@@ -67,6 +67,13 @@ class TestUnits:
         assert {part.partition("=")[0].lower() for part in line.split()} <= set(settings.model_fields)
         assert "RestartPreventExitStatus=2\n" in text
 
+    @pytest.mark.parametrize("name", EVERY_UNIT)
+    def test_they_are_never_given_up(self, name: str) -> None:
+        """Ten failures in five minutes, such as of a lease that is held, would be the last start else."""
+        text = (UNITS / name).read_text("utf-8")
+        assert "Restart=on-failure\n" in text
+        assert "StartLimitIntervalSec=0\n" in text
+
 
 @pytest.mark.slow
 def test_an_exporter_is_ready_when_it_answers(tmp_path: Path) -> None:
