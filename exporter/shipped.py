@@ -5,12 +5,17 @@ In a wheel it lies inside this package, in a checkout beside it.
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from exporter.errors import ExporterError, UsageError
+
+_ADDRESS = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 _PACKAGE = Path(__file__).parent
 
@@ -40,11 +45,15 @@ def export(
     """Write all of it below `directory`, which is made; returns what to tell the user, a line each.
 
     Raises:
-        UsageError: there is no such receiver, or files are there already and `force` is not given.
+        UsageError: there is no such receiver, an address is none, or files are there already and `force` is
+            not given.
         ExporterError: it cannot be written there.
     """
     if receiver is not None and receiver not in receivers():
         raise UsageError(f"--receiver={receiver}: must be one of {', '.join(receivers())}")
+    for name, address in addresses._asdict().items():
+        if _ADDRESS.fullmatch(address) is None:
+            raise UsageError(f"--{name}={address}: must be host:port, without http:// and a path")
     parts = ("prometheus", "alertmanager", "grafana")
     present = [part for part in parts if (directory / part).exists()]
     if present and not force:
@@ -52,12 +61,12 @@ def export(
     try:
         _write(directory.resolve(), addresses, receiver)
     except OSError as error:
-        raise ExporterError(f"cannot write to {directory}: {error.strerror}") from None
+        raise ExporterError(f"cannot write to {directory}: {error.strerror or error}") from None
     where = directory.resolve()
     told = [
-        f"prometheus --config.file={where}/prometheus/prometheus.yml",
-        f"alertmanager --config.file={where}/alertmanager/alertmanager.yml",
-        f"grafana, with GF_PATHS_PROVISIONING={where}/grafana/provisioning",
+        "prometheus --config.file=" + shlex.quote(f"{where}/prometheus/prometheus.yml"),
+        "alertmanager --config.file=" + shlex.quote(f"{where}/alertmanager/alertmanager.yml"),
+        "grafana, with GF_PATHS_PROVISIONING=" + shlex.quote(f"{where}/grafana/provisioning"),
     ]
     if receiver is None:
         told.append(f"Notifications go nowhere yet; --receiver is one of {', '.join(receivers())}.")
@@ -82,7 +91,11 @@ def write_grafana(directory: Path, addresses: Addresses) -> None:
     )
     _replace(
         directory / "provisioning/dashboards/heartbeat.yaml",
-        ("/etc/grafana/dashboards", f"{directory}/dashboards"),
+        # Grafana puts a variable in the place of what follows a dollar sign.
+        (
+            "path: /etc/grafana/dashboards",
+            f"path: {json.dumps(f'{directory}/dashboards'.replace('$', '$$'))}",
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,27 @@ def test_everything_is_exported(tmp_path: Path) -> None:
     ]
     assert provider["options"]["path"] == f"{where}/grafana/dashboards"
     assert "exporter.example:8001" in (where / "prometheus/prometheus.yml").read_text()
+
+
+@pytest.mark.parametrize("address", ["http://exporter:8000", "exporter", "", "a b:1", "exporter:8000/path"])
+@pytest.mark.parametrize("name", shipped.Addresses._fields)
+def test_what_is_no_address_is_refused(name: str, address: str, tmp_path: Path) -> None:
+    """Prometheus would take a URL for a host, and find nobody there."""
+    with pytest.raises(UsageError, match=f"--{name}={address}: must be host:port"):
+        shipped.export(tmp_path / "made", ADDRESSES._replace(**{name: address}))
+    assert not (tmp_path / "made").exists()
+    shipped.export(tmp_path / "made", ADDRESSES._replace(**{name: "[::1]:8000"}))
+
+
+def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
+    """What YAML, a shell and Grafana have a meaning for is only a name."""
+    where = tmp_path / "it's: #1 of $HOME"
+    told = shipped.export(where, ADDRESSES)
+    (provider,) = yaml.safe_load((where / "grafana/provisioning/dashboards/heartbeat.yaml").read_text())[
+        "providers"
+    ]
+    assert provider["options"]["path"] == f"{where}/grafana/dashboards".replace("$", "$$")
+    assert shlex.split(told[0])[1] == f"--config.file={where}/prometheus/prometheus.yml"
 
 
 @pytest.mark.servers("promtool", "amtool")
