@@ -14,8 +14,9 @@ _HEAD = """# Settings
 
 <!-- Written by `make docs` from exporter/settings.py and worker_agent/settings.py. -->
 
-Settings come from environment variables, or from a file `.env` in the working directory, which may hold other
-programs' keys as well. The environment wins. Times are in seconds.
+This page lists all settings of the exporter and of workers. They come from environment variables, or from a
+file `.env` in the working directory, which may hold other programs' keys as well. The environment wins. Times
+are in seconds.
 
 - A variable named like a setting with `_FILE` appended names a file that holds the value: for secrets.
 - An empty value counts as not set. So does what Kubernetes sets for a service by itself, such as
