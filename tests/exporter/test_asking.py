@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -15,6 +16,7 @@ from exporter.asking import AskedExporter, NoAnswer, Refused
 from exporter.errors import UsageError
 
 NOW = 1_700_000_000
+UNPROCESSABLE = HTTPStatus(422).phrase  # Python 3.13 has another one
 ROW = {
     "worker_id": "a",
     "name": "A",
@@ -93,7 +95,7 @@ def test_an_id_is_whatever_a_worker_says(answers: Answers) -> None:
     (404, b'{"detail": "unknown worker: a"}', "the exporter says: unknown worker: a"),
     (503, b'{"error": "the registry is loading"}', "the exporter says: the registry is loading"),
     (502, b"<html>Bad Gateway</html>", "the exporter says: 502 Bad Gateway"),
-    (422, b'{"detail": [{"loc": ["query", "limit"]}]}', "the exporter says: 422 Unprocessable Entity"),
+    (422, b'{"detail": [{"loc": ["query", "limit"]}]}', f"the exporter says: 422 {UNPROCESSABLE}"),
     (500, b"[1]", "the exporter says: 500 Internal Server Error"),
 ])  # fmt: skip
 def test_a_refusal_is_in_the_exporters_words(answers: Answers, status: int, body: bytes, text: str) -> None:
