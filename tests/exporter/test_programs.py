@@ -114,7 +114,7 @@ def test_a_program_that_ends_instead_of_answering_is_quoted(tmp_path: Path) -> N
     url = f"http://127.0.0.1:{free_port()}/"
     with Programs() as started, pytest.raises(ProgramFailed) as failed:
         started.start(program).wait_until_it_answers(url)
-    assert str(failed.value) == f"The Program did not come up at {url}; it said:\nno, thank you\n"
+    assert str(failed.value) == f"The Program did not come up at {url}; it said:\nno, thank you"
     assert failed.value.exit_code == 1
 
 

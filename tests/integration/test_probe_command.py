@@ -99,7 +99,7 @@ class Probing:
 
     def daemon(self) -> psutil.Process:
         """The one that is in the pidfile, once it has begun to probe."""
-        eventually(lambda: self.said("probing; SIGTERM ends it"), within=10.0, what="a daemon")
+        eventually(lambda: self.said("probing; SIGTERM ends it"), within=30.0, what="a daemon")
         return psutil.Process(int(self.pidfile.read_text()))
 
     def said(self, event: str) -> int:
@@ -250,7 +250,7 @@ def test_a_daemon_from_start_to_end(probing: Probing) -> None:
     begun = probing.run("-c", file)
     assert (begun.stdout, begun.stderr) == ("", "")
     daemon = probing.daemon()
-    eventually(lambda: probing.service.asked >= 2, within=10.0)
+    eventually(lambda: probing.service.asked >= 2, within=30.0)
 
     second = probing.run("-c", file, code=ALREADY_RUNNING)
     assert second.stderr == (
@@ -258,22 +258,22 @@ def test_a_daemon_from_start_to_end(probing: Probing) -> None:
     )
 
     probing.service.down()
-    eventually(lambda: probing.ledger.lines() == ["nginx demote web"], within=10.0)
+    eventually(lambda: probing.ledger.lines() == ["nginx demote web"], within=30.0)
 
     third = free_port()
     (probing.directory / file).write_text((probing.directory / file).read_text().replace("= http", "= htp"))
     daemon.send_signal(signal.SIGHUP)
     eventually(
-        lambda: probing.said("configuration not reloaded: probes.conf: [web] type (line "), within=10.0
+        lambda: probing.said("configuration not reloaded: probes.conf: [web] type (line "), within=30.0
     )
     added = f"[added]\ntype = tcp\nhostname = 127.0.0.1\nport = {third}\ntimeout = 0.25\naction = nginx\n"
     probing.write(INI + added, general=GENERAL)
     daemon.send_signal(signal.SIGHUP)
-    eventually(lambda: probing.said("configuration reloaded from probes.conf"), within=10.0)
-    eventually(lambda: probing.said("probe added: unknown -> down (refused: "), within=10.0)
+    eventually(lambda: probing.said("configuration reloaded from probes.conf"), within=30.0)
+    eventually(lambda: probing.said("probe added: unknown -> down (refused: "), within=30.0)
 
     daemon.send_signal(signal.SIGTERM)
-    eventually(lambda: not alive(daemon), within=10.0)
+    eventually(lambda: not alive(daemon), within=30.0)
     assert not probing.pidfile.exists()
     assert probing.ledger.lines() == ["nginx demote web"]
     assert (probing.directory / "probe.log").read_text().count('"level": "critical"') == 0
@@ -285,9 +285,9 @@ def test_a_daemon_that_was_killed_keeps_nobody_out(probing: Probing) -> None:
     probing.service.up()
     probing.run("-c", file, "-d")
     daemon = probing.daemon()
-    eventually(lambda: _stored(probing.directory / "probe.db") == ["promoted"], within=10.0)
+    eventually(lambda: _stored(probing.directory / "probe.db") == ["promoted"], within=30.0)
     daemon.kill()
-    eventually(lambda: not alive(daemon), within=10.0)
+    eventually(lambda: not alive(daemon), within=30.0)
     assert probing.pidfile.read_text() == f"{daemon.pid}\n"
     probing.service.down()
     probing.run("-c", file)
@@ -345,13 +345,13 @@ def test_privileges_are_dropped_for_a_daemon(reachable: Probing) -> None:
     assert reachable.run("-c", file, "-d", code=ALREADY_RUNNING).stderr.startswith(
         f"heartbeat-exporter: process {daemon.pid} is running already: "
     )
-    eventually(lambda: _stored(reachable.directory / "state" / "probe.db") == ["promoted"], within=10.0)
+    eventually(lambda: _stored(reachable.directory / "state" / "probe.db") == ["promoted"], within=30.0)
     reachable.service.down()
-    eventually(lambda: len(reachable.ledger.lines()) == 1, within=10.0)
+    eventually(lambda: len(reachable.ledger.lines()) == 1, within=30.0)
     assert reachable.ledger.lines()[0].startswith(f"{NOBODY} {daemon_group} ")
     daemon.send_signal(signal.SIGHUP)
-    eventually(lambda: reachable.said("configuration reloaded from probes.conf"), within=10.0)
+    eventually(lambda: reachable.said("configuration reloaded from probes.conf"), within=30.0)
     daemon.terminate()
-    eventually(lambda: not alive(daemon), within=10.0)
+    eventually(lambda: not alive(daemon), within=30.0)
     reachable.run("-c", file, "--state", "state/probe.db")
     assert len(reachable.ledger.lines()) == 1
