@@ -3,7 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SERVERS := redis-server nginx-light prometheus prometheus-alertmanager postgresql rabbitmq-server openssl chromium systemd
+CONSTRAINTS ?= constraints.txt
+# Those of `make unit`.
+TESTS ?= not servers and not slow
+SERVERS := git redis-server nginx-light prometheus prometheus-alertmanager postgresql rabbitmq-server openssl chromium systemd
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 # More processes than cores: the longest tests wait for real time to pass. One test at a time, so that
 # no process is left with several of those at the end.
@@ -12,7 +15,7 @@ PARALLEL := -n 4 --maxschedchunk 1
 # A virtual environment that was made half is none.
 .DELETE_ON_ERROR:
 
-.PHONY: help demo test unit bench lint format docs site picture clean
+.PHONY: help demo test unit pythons lowest packages bench lint format docs site picture clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,7 +30,18 @@ test: $(VENV)/dev-installed lint ## Run all tests; installs the servers they nee
 	$(BIN)/python -m pytest $(PARALLEL)
 
 unit: $(VENV)/dev-installed ## Run the tests that need no server: seconds
-	$(BIN)/python -m pytest -m "not servers and not slow" $(PARALLEL)
+	$(BIN)/python -m pytest -m "$(TESTS)" $(PARALLEL)
+
+pythons: ## Run the quick tests with each Python that is supported and here
+	@scripts/each-python
+
+lowest: $(VENV)/dev-installed ## Run the quick tests with the lowest versions that pyproject.toml allows
+	$(BIN)/python scripts/lowest_versions.py > $(VENV)/lowest.txt
+	@$(MAKE) --no-print-directory unit VENV=.venv-lowest CONSTRAINTS=$(VENV)/lowest.txt TESTS="not slow"
+
+packages: $(VENV)/dev-installed ## Build the sdist and the wheel, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
 
 bench: $(VENV)/dev-installed ## Measure speed and size; prints figures
 	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
@@ -57,7 +71,7 @@ site: $(VENV)/dev-installed ## Build the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## Remove what was installed and what was left by tools
-	rm -rf $(VENV) tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist site
+	rm -rf $(VENV) .venv-* tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist site
 
 # Debian's Python comes without the part that makes virtual environments.
 $(BIN)/python:
@@ -70,10 +84,10 @@ $(AXE): tests/browser/package.json
 	npm install --prefix tests/browser --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
-$(VENV)/demo-installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[worker]'
+$(VENV)/demo-installed: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[worker]'
 	@touch $@
 
-$(VENV)/dev-installed: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(VENV)/dev-installed: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@ $(VENV)/demo-installed
