@@ -1,11 +1,17 @@
 """What stops the exporter, and with which exit code.
 
+    success                   0   done, or asked to end
     ExporterError             1   anything else that is expected to go wrong
     ├── UsageError            2   wrong settings or flags
     ├── StoreInUse            4   another exporter has the store
     ├── CannotListen          5   the address is taken or not ours
     ├── StoreUnusable         6   the store cannot be opened, and trying again will not help
     └── AlreadyRunning        7   another process has the pidfile
+
+Users read it in docs/cli.md. 1 is also the answer of commands that are asked whether something is well:
+`healthcheck`, `probe --once` and `loadtest`; and of a defect, which leaves a traceback in the log. More that
+end with 1 are with what raises them: NoAnswer and Refused in exporter/asking.py, NotTaken in
+exporter/notification.py, ProgramFailed in exporter/programs.py.
 
 What is refused to a worker is no error of the program and lives with the rules that refuse it:
 UnknownWorker, RegistryFull and TooManyGroups in exporter/core/fleet.py, ProtocolError in
