@@ -15,7 +15,7 @@ PARALLEL := -n 4 --maxschedchunk 1
 # A virtual environment that was made half is none.
 .DELETE_ON_ERROR:
 
-.PHONY: help demo test unit pythons lowest packages bench lint format docs site picture clean
+.PHONY: help demo test unit pythons lowest packages bench lint format docs site picture clean servers
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,19 +23,16 @@ help: ## Show this
 demo: $(VENV)/demo-installed ## Run an exporter, four workers, Prometheus and Alertmanager; Ctrl-C ends it
 	@exec $(BIN)/heartbeat-exporter demo
 
-test: $(VENV)/dev-installed lint ## Run all tests; installs the servers they need if it may
-	@scripts/debian-install $(SERVERS) || true
-	@$(MAKE) --no-print-directory $(AXE) || true
-	@command -v kubectl >/dev/null || scripts/debian-install kubernetes-client || true
+test: $(VENV)/dev-installed lint servers ## Run all tests; installs the servers they need if it may
 	$(BIN)/python -m pytest $(PARALLEL)
 
 unit: $(VENV)/dev-installed ## Run the tests that need no server: seconds
 	$(BIN)/python -m pytest -m "$(TESTS)" $(PARALLEL)
 
-pythons: ## Run the quick tests with each Python that is supported and here
+pythons: servers ## Run the quick tests with each Python that is supported and here
 	@scripts/each-python
 
-lowest: $(VENV)/dev-installed ## Run the quick tests with the lowest versions that pyproject.toml allows
+lowest: $(VENV)/dev-installed servers ## Run the quick tests with the lowest versions that pyproject.toml allows
 	$(BIN)/python scripts/lowest_versions.py > $(VENV)/lowest.txt
 	@$(MAKE) --no-print-directory unit VENV=.venv-lowest CONSTRAINTS=$(VENV)/lowest.txt TESTS="not slow"
 
@@ -78,6 +75,11 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/debian-install python3-venv
 	$(PYTHON) -m venv $(VENV)
+
+servers:
+	@scripts/debian-install $(SERVERS) || true
+	@$(MAKE) --no-print-directory $(AXE) || true
+	@command -v kubectl >/dev/null || scripts/debian-install kubernetes-client || true
 
 $(AXE): tests/browser/package.json
 	@command -v npm >/dev/null || scripts/debian-install npm
