@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
-# Those of `make unit`.
+# Those of `make unit`, and those of `make lowest` and `make pythons`.
 TESTS ?= not servers and not slow
+QUICK ?= not slow
 SERVERS := git redis-server nginx-light prometheus prometheus-alertmanager postgresql rabbitmq-server openssl chromium systemd
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 # More processes than cores: the longest tests wait for real time to pass. One test at a time, so that
@@ -30,11 +31,11 @@ unit: $(VENV)/dev-installed ## Run the tests that need no server: seconds
 	$(BIN)/python -m pytest -m "$(TESTS)" $(PARALLEL)
 
 pythons: servers ## Run the quick tests with each Python that is supported and here
-	@scripts/each-python
+	@QUICK="$(QUICK)" scripts/each-python
 
 lowest: $(VENV)/dev-installed servers ## Run the quick tests with the lowest versions that pyproject.toml allows
 	$(BIN)/python scripts/lowest_versions.py > $(VENV)/lowest.txt
-	@$(MAKE) --no-print-directory unit VENV=.venv-lowest CONSTRAINTS=$(VENV)/lowest.txt TESTS="not slow"
+	@$(MAKE) --no-print-directory unit VENV=.venv-lowest CONSTRAINTS=$(VENV)/lowest.txt TESTS="$(QUICK)"
 
 packages: $(VENV)/dev-installed ## Build the sdist and the wheel, in dist/
 	rm -rf dist
