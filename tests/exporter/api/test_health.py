@@ -70,10 +70,13 @@ async def test_while_stopping_it_is_alive_and_not_ready(exporter: Exporter) -> N
     assert (await exporter.http.get("/health/live")).status_code == 200
 
 
-async def test_the_landing_page_links_to_what_there_is(exporter: Exporter) -> None:
-    """Every link leads somewhere."""
+async def test_the_front_page_links_to_what_there_is(exporter: Exporter) -> None:
+    """Every link leads somewhere; one leads out, to the documentation."""
     page = await exporter.http.get("/")
     assert page.headers["Content-Type"].startswith("text/html")
     assert __version__ in page.text
-    for part in page.text.split('href="')[1:]:
-        assert (await exporter.http.get("/" + part.split('"')[0])).status_code == 200
+    links = [part.split('"')[0] for part in page.text.split('href="')[1:]]
+    out = [link for link in links if "://" in link]
+    assert out == ["https://github.com/heartbeat-exporter/heartbeat-exporter/tree/main/docs"]
+    for link in set(links) - set(out):
+        assert (await exporter.http.get("/" + link)).status_code == 200
