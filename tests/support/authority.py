@@ -38,6 +38,8 @@ class Authority:
         self._key_file = directory / "ca.key"
         _openssl(
             *("req", "-x509", *_KEY, "-days", "30", "-subj", "/CN=Test CA"),
+            # Python 3.13 asks for what RFC 5280 does.
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
             *("-keyout", str(self._key_file), "-out", str(self.ca_file)),
         )
 
