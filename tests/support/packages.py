@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +30,15 @@ def project_files() -> set[str]:
 
 
 def _all_files() -> Iterator[str]:
+    """But for those that .gitignore names, all by their last part: what tests and tools leave behind."""
+    patterns = [line.strip("/") for line in (ROOT / ".gitignore").read_text("utf-8").splitlines()]
+
+    def wanted(names: Iterable[str]) -> list[str]:
+        return [name for name in names if not any(fnmatch(name, pattern) for pattern in patterns)]
+
     for directory, folders, files in os.walk(ROOT):
-        folders[:] = {*folders} - {"__pycache__", "node_modules", ".venv"}
-        yield from (str((Path(directory) / file).relative_to(ROOT)) for file in files)
+        folders[:] = wanted(folders)
+        yield from (str((Path(directory) / file).relative_to(ROOT)) for file in wanted(files))
 
 
 def shipped_files() -> set[str]:
