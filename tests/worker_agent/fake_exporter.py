@@ -37,7 +37,9 @@ async def answer(connection: ServerConnection, frames: list[dict[str, object]]) 
         if message.get("ack"):
             now = time.time()
             ack = {"type": "ack", "seq": message["seq"], "received_at": now, "sent_at": now}
-            await connection.send(json.dumps(ack))
+            # Whoever has said goodbye and gone by now was heard all the same: it is read next.
+            with contextlib.suppress(ConnectionClosed):
+                await connection.send(json.dumps(ack))
 
 
 async def ignore(connection: ServerConnection, frames: list[dict[str, object]]) -> None:
