@@ -41,10 +41,10 @@ class Notifications:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(200)
-                self.end_headers()
                 for line in describe_notification(json.loads(body)):
                     say(line)
+                self.send_response(200)
+                self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
