@@ -11,7 +11,7 @@ SERVERS := git redis-server nginx-light prometheus prometheus-alertmanager postg
 AXE := tests/browser/node_modules/axe-core/axe.min.js
 # More processes than cores: the longest tests wait for real time to pass. One test at a time, so that
 # no process is left with several of those at the end.
-PARALLEL := -n 6 --maxschedchunk 1
+PARALLEL := -n 4 --maxschedchunk 1
 
 # A virtual environment that was made half is none.
 .DELETE_ON_ERROR:
