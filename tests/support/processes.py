@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import random
 import shutil
 import signal
 import socket
@@ -73,12 +74,22 @@ def program(name: str) -> str:
     return path
 
 
+_PORTS = range(20_000, 32_000)
+"""Below those that the system gives to outgoing connections: one of them may be taken before it is used."""
+
+_given: set[int] = set()
+_chance = random.SystemRandom()  # other processes choose, too, and a test may have set the seed
+
+
 def free_port() -> int:
-    """A TCP port that was free on 127.0.0.1 a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 on which nothing listens, and which was not given out before."""
+    while True:
+        port = _chance.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def eventually(check: Callable[[], object], *, within: float, every: float = 0.05, what: str = "") -> object:
