@@ -111,7 +111,7 @@ class Files:
     def run(self, **wanted: object) -> None:
         settings = Settings(_env_file=None)
         given = {"pidfile": self.pidfile, "logfile": self.logfile, **wanted}
-        configuration = Configuration(daemon=Wanted(**given))  # type: ignore[arg-type]
+        configuration = Configuration(daemon=Wanted(**given))  # type: ignore[arg-type]  # fields of many types
         run = daemon.stay if configuration.daemon.daemonize else daemon.act_once
         run(settings, configuration, self.state)
 

@@ -60,7 +60,7 @@ class Socket:
         }
         if direct:
             scope["extensions"][EXTENSION] = {"subscribe": self._subscribe}
-        self._task = asyncio.create_task(app(scope, self._to_app.get, self._sent))  # type: ignore[arg-type]
+        self._task = asyncio.create_task(app(scope, self._to_app.get, self._sent))  # type: ignore[arg-type]  # plain maps will do
 
     async def _sent(self, message: Message) -> None:
         await self._from_app.put(message)

@@ -33,7 +33,7 @@ class Sibling:
         """A metric without labels."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(values, "ValueClass", self._values)
-            return kind(name, f"Help of {name}.", registry=self.registry, **options)  # type: ignore[arg-type]
+            return kind(name, f"Help of {name}.", registry=self.registry, **options)  # type: ignore[arg-type]  # of any kind
 
     def page(self) -> str:
         return generate_latest(self.merged).decode()

@@ -110,8 +110,8 @@ async def results() -> None:
 
 
 async def wrong_calls() -> None:
-    plain("1")  # type: ignore[arg-type]
-    plain(1, "a")  # type: ignore[call-arg]
+    plain("1")  # type: ignore[arg-type]  # is to be refused
+    plain(1, "a")  # type: ignore[call-arg]  # is to be refused
     plain(1, txt="a")  # type: ignore[call-arg]
     with_arguments("1")  # type: ignore[arg-type]
     await coroutine(None)  # type: ignore[arg-type]
